@@ -1,0 +1,46 @@
+# Two commands set everything up on a machine with Python 3.11 to 3.13 and make:
+#   make demo   attack the three shipped digit models and print the table
+#   make test   run the linter, the type checker, the import contracts and the tests
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check lock clean
+
+demo: $(VENV)/.demo
+	$(BIN)/robeval run --suite digits_linf --model natural_digits --model madry_digits --model trades_digits
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/.demo: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.test: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) -r requirements-dev.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Newest versions that pyproject.toml allows; torch is pinned by hand, since an open range pulls in another build.
+lock:
+	for kind in "" -dev; do \
+		rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock && \
+		$(VENV)-lock/bin/pip install --quiet hatchling editables torch==2.13.0 $$([ -z "$$kind" ] && echo . || echo ".[dev]") && \
+		{ echo "# Made by 'make lock'."; $(VENV)-lock/bin/pip freeze --exclude robeval | sed 's/+cpu$$//'; } \
+			> requirements$$kind.lock || exit 1; \
+	done; rm -rf $(VENV)-lock
+
+clean:
+	rm -rf $(VENV) $(VENV)-lock dist runs trained

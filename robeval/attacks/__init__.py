@@ -1,0 +1,1 @@
+"""Attacks: one per file; files never import each other."""

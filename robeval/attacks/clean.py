@@ -1,0 +1,12 @@
+"""No attack: natural accuracy is then a cell like any other."""
+
+from torch import Tensor
+
+from robeval.attacks.registry import attack
+from robeval.ops.problem import Problem
+
+
+@attack("clean", norms=("linf", "l2"))
+def clean(problem: Problem) -> Tensor:
+    """The clean images. Cost: none."""
+    return problem.x

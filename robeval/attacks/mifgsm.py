@@ -1,0 +1,35 @@
+"""Momentum iterative FGSM (Dong et al., 2018, https://arxiv.org/abs/1710.06081)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from robeval.attacks.registry import attack
+from robeval.ops.losses import LOSSES
+from robeval.ops.problem import Problem
+from robeval.values.parameters import Count, NotNegative, Positive
+
+
+@attack("mifgsm", norms=("linf", "l2"), paper="arXiv:1710.06081")
+def mifgsm(
+    problem: Problem,
+    *,
+    steps: Count = 10,
+    decay: NotNegative = 1.0,
+    step_size: Positive | None = None,
+    loss: Literal["ce", "margin", "dlr"] = "ce",
+) -> Tensor:
+    """Follow the sign of a decaying sum of l1-normalised gradients (Algorithm 1); l2 after equation 8.
+
+    The step is eps / steps unless given, the decay factor mu of the paper is 1, and there is no random start.
+    An all-zero gradient adds nothing to the sum. Cost: `steps` forwards and backwards.
+    """
+    length = problem.threat.eps / steps if step_size is None else step_size
+    adv, momentum = problem.x, torch.zeros_like(problem.x)
+    for _ in problem.steps(steps):
+        slope = problem.gradient(adv, LOSSES[loss])  # (n, c, h, w)
+        size = problem.norms(slope, "l1").clamp_min(1e-300)
+        momentum = decay * momentum + (slope.double() / size).float()
+        adv = problem.project(adv + length * problem.steepest(momentum))
+    return adv

@@ -1,0 +1,22 @@
+"""`robeval attacks`."""
+
+import click
+
+
+@click.command()
+def command() -> None:
+    """List the attacks: what they are, the norms they can do, and the parameters a suite may write."""
+    from rich.console import Console
+
+    from robeval.attacks import registry
+    from robeval.reports.render import terminal
+    from robeval.values.parameters import described
+    from robeval.values.table import Table
+
+    rows = [
+        (entry.name, ", ".join(entry.norms), described(entry.function), entry.summary)
+        for entry in registry.catalog().values()
+    ]
+    Console(highlight=False).print(
+        terminal.render(Table("Attacks", ("attack", "norms", "parameters", ""), tuple(rows)))
+    )

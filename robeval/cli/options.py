@@ -1,0 +1,13 @@
+"""Options that several commands have, declared once."""
+
+from pathlib import Path
+
+import click
+
+data_root = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    help="Folder with the files of data sets; else ROBEVAL_DATA, else the cache.",
+)
+device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+seed = click.option("--seed", default=0, show_default=True, help="Of every random draw.")

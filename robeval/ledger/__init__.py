@@ -1,0 +1,1 @@
+"""The record of finished cells: one whole file each."""

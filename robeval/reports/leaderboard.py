@@ -1,0 +1,117 @@
+"""Results -> the tables people read: models ranked by worst case, and every attack beside it."""
+
+import math
+
+import pandas as pd
+
+from robeval.values.suite import WORST_CASE
+from robeval.values.table import Table
+
+_NOT_COUNTED = ", no part of the worst case"
+
+
+def ranking(results: pd.DataFrame, suite: str) -> Table:
+    """The models of one suite, the most robust first; models without a finished worst case at the end."""
+    worst = results[(results.suite == suite) & (results.attack == WORST_CASE)]
+    worst = worst.sort_values(["robust_accuracy", "natural_accuracy"], ascending=False, na_position="last")
+    rows = []
+    for place, (_, row) in enumerate(worst.iterrows(), 1):
+        done = row.status == "complete"
+        rank, natural = (str(place), _percent(row.natural_accuracy)) if done else ("–", "–")
+        rows.append((rank, row.model, natural, _with_interval(row), str(row.n)))
+    caption = f"{suite}: {_threat(results, suite)}, robust accuracy in % over the worst case of all attacks per sample"
+    notes = tuple(_editions(results[results.suite == suite]))
+    return Table(caption, ("#", "model", "natural", "worst case [95 % CI]", "n"), tuple(rows), notes)
+
+
+def attacks(results: pd.DataFrame, suite: str) -> Table:
+    """One row per attack and one column per model of one suite."""
+    chosen = results[results.suite == suite]
+    models = list(dict.fromkeys(chosen.model))
+    rows = []
+    for attack in dict.fromkeys(chosen.attack):
+        of_attack = chosen[chosen.attack == attack].set_index("model")
+        cells = [_with_interval(of_attack.loc[model]) if model in of_attack.index else "" for model in models]
+        rows.append((attack.replace("_", " ") if attack == WORST_CASE else attack, *cells))
+    caption = f"{suite}: {_threat(results, suite)}, robust accuracy in % [95 % CI], n = {_counts(chosen)}"
+    return Table(caption, ("attack", *models), tuple(rows), tuple(_notes(chosen)))
+
+
+def settings(results: pd.DataFrame, suite: str) -> Table:
+    """What each attack of one suite was: the function, its ball, its parameters, and which iterate counted."""
+    chosen = results[(results.suite == suite) & (results.attack != WORST_CASE)].drop_duplicates("attack")
+    rows = [
+        (
+            row["attack"],
+            row["use"],
+            f"{row['norm']} {row['eps']:.4g}",
+            row["params"],
+            str(row["restarts"]),
+            row["select"],
+        )
+        for row in chosen.to_dict("records")
+    ]
+    header = ("attack", "function", "ball", "parameters", "restarts", "iterate that counts")
+    return Table(f"{suite}: the attacks", header, tuple(rows))
+
+
+def _threat(results: pd.DataFrame, suite: str) -> str:
+    worst = results[results.suite == suite].iloc[-1]
+    return f"{worst.dataset} ({worst.split}), {worst.norm} eps {worst.eps:.4g}"
+
+
+def _counts(rows: pd.DataFrame) -> str:
+    complete = rows[rows.status == "complete"]
+    return ", ".join(str(n) for n in sorted(set(rows.n if complete.empty else complete.n)))
+
+
+def _notes(rows: pd.DataFrame) -> list[str]:
+    """What a reader has to know before trusting the numbers."""
+    elsewhere = _editions(rows) + _other_threats(rows)
+    rows = rows[rows.attack != WORST_CASE]
+    unfinished = [f"{row.model}, {row.attack}: {row.status}" for row in rows[rows.status != "complete"].itertuples()]
+    escaped = [
+        f"{row.model}, {row.attack}: {row.escaped} candidates left the ball or box and did not count"
+        for row in rows[rows.escaped > 0].itertuples()
+    ]
+    nonfinite = [
+        f"{row.model}, {row.attack}: {row.nonfinite} samples met NaN or infinite logits or gradients"
+        for row in rows[rows.nonfinite > 0].itertuples()
+    ]
+    return elsewhere + unfinished + escaped + nonfinite
+
+
+def _other_threats(rows: pd.DataFrame) -> list[str]:
+    """The attacks that are not in the ball that the caption names, once for all models."""
+    whole = {row["model"]: row for row in rows[rows.attack == WORST_CASE].to_dict("records")}
+    notes = []
+    for row in rows[rows.attack != WORST_CASE].to_dict("records"):
+        if not (worst := whole.get(row["model"])):
+            continue
+        counts = row["attack"] in worst["use"].split(" | ")
+        if not counts or (row["norm"], row["eps"]) != (worst["norm"], worst["eps"]):
+            notes.append(f"{row['attack']}: {row['norm']} eps {row['eps']:.4g}" + ("" if counts else _NOT_COUNTED))
+    return list(dict.fromkeys(notes))
+
+
+def _editions(rows: pd.DataFrame) -> list[str]:
+    """A warning if the suite was changed between its models, whose numbers then answer different questions."""
+    asked = ["dataset", "split", "norm", "eps", "attack", "use", "params", "select", "restarts"]
+    editions: dict[tuple[object, ...], list[str]] = {}
+    for model, of_model in rows.groupby("model", sort=False):
+        edition = tuple(of_model[asked].itertuples(index=False, name=None))
+        editions.setdefault(edition, []).append(str(model))
+    if len(editions) < 2:
+        return []
+    parts = " / ".join(", ".join(models) for models in editions.values())
+    return [f"the suite was changed between these models, run it again to compare them: {parts}"]
+
+
+def _with_interval(row: "pd.Series[float]") -> str:
+    if math.isnan(row.robust_accuracy):
+        return "INCOMPLETE"
+    return f"{_percent(row.robust_accuracy)} [{100 * row.ci_low:.1f},{100 * row.ci_high:.1f}]"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"

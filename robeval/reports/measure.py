@@ -1,0 +1,149 @@
+"""Verdicts -> accuracies with their intervals, per attack and for the worst case over attacks."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from robeval.ledger.store import Ledger
+from robeval.values.cell import CellResult
+from robeval.values.plan import ModelPlan, Row
+from robeval.values.suite import WORST_CASE
+
+COLUMNS = (
+    "suite", "model", "dataset", "split", "norm", "eps", "attack", "use", "params", "select", "restarts", "seed",
+    "n", "natural_accuracy", "robust_accuracy", "ci_low", "ci_high", "seconds", "forwards", "backwards",
+    "escaped", "nonfinite", "status",
+)  # fmt: skip
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of a proportion (Wilson, 1927, without continuity correction)."""
+    interval = binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def results(ledger: Ledger, plans: Iterable[ModelPlan]) -> pd.DataFrame:
+    """One row per model and attack, and one `worst_case` row per model; accuracies are fractions.
+
+    An attack whose cells are not all finished has no accuracy; its `status` says how many are, and why.
+    `seconds` is the sum over its cells; `forwards` and `backwards` are the attack's passes summed over samples.
+    """
+    rows: list[dict[str, Any]] = []
+    for plan in plans:
+        rows += _rows(ledger, plan)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def samples(ledger: Ledger, plans: Iterable[ModelPlan]) -> pd.DataFrame:
+    """One row per model, attack and sample: the verdicts as they are stored."""
+    parts = []
+    for plan in plans:
+        for row in plan.rows:
+            parts += [
+                pd.DataFrame({"suite": plan.suite, "model": plan.model, "attack": row.id} | result.verdicts.columns())
+                for keys in row.keys
+                if (result := ledger.get(keys[-1]))  # the last cell of a chain has its verdicts
+            ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _rows(ledger: Ledger, plan: ModelPlan) -> list[dict[str, Any]]:
+    """The table rows of one model, the worst case at the end."""
+    rows, outcomes = [], []
+    for row in plan.rows:
+        parts = [[ledger.get(key) for key in keys] for keys in row.keys]  # each file is read once
+        last = [part[-1] for part in parts]
+        finished = [cell for part in parts for cell in part if cell]
+        measured = _measured(last, _status(ledger, row, len(finished)))
+        rows.append(_named(plan, row) | measured | _cost(finished))
+        if _counts(plan, row):
+            outcomes.append(last)
+    if outcomes:
+        rows.append(_worst_case(plan, rows, outcomes))
+    return rows
+
+
+def _counts(plan: ModelPlan, row: Row) -> bool:
+    """Whether what breaks a sample here breaks it in the suite's threat model too."""
+    return all(spec.threat.norm == plan.threat.norm and spec.threat.eps <= plan.threat.eps for spec in row.attacks)
+
+
+def _named(plan: ModelPlan, row: Row) -> dict[str, Any]:
+    threat = row.attacks[-1].threat
+    return {
+        "suite": plan.suite, "model": plan.model, "dataset": plan.dataset, "split": plan.split,
+        "norm": threat.norm, "eps": threat.eps, "attack": row.id,
+        "use": " + ".join(spec.use for spec in row.attacks),
+        "params": " + ".join(spec.settings() for spec in row.attacks),
+        "select": row.attacks[-1].select, "restarts": row.attacks[-1].restarts, "seed": plan.seed,
+    }  # fmt: skip
+
+
+def _measured(cells: list[CellResult | None], status: str) -> dict[str, Any]:
+    """Accuracies over all samples, or none while a cell is missing."""
+    finished = [cell.verdicts for cell in cells if cell]
+    n = sum(len(verdicts.sample) for verdicts in finished)
+    found: dict[str, Any] = {"n": n, "status": status}
+    if status != "complete":
+        return found
+    broken = np.concatenate([verdicts.broken for verdicts in finished])
+    natural = np.concatenate([verdicts.clean_predicted == verdicts.label for verdicts in finished])
+    return found | _accuracy(broken, natural)
+
+
+def _accuracy(broken: np.ndarray, natural: np.ndarray) -> dict[str, Any]:
+    robust = int((~broken).sum())
+    low, high = wilson(robust, len(broken))
+    return {
+        "natural_accuracy": float(natural.mean()),
+        "robust_accuracy": robust / len(broken),
+        "ci_low": low,
+        "ci_high": high,
+    }
+
+
+def _cost(cells: list[CellResult]) -> dict[str, Any]:
+    return {
+        "seconds": round(sum(cell.seconds for cell in cells), 3),
+        "forwards": sum(int(cell.verdicts.queries.sum()) for cell in cells),
+        "backwards": sum(int(cell.verdicts.backwards.sum()) for cell in cells),
+        "escaped": sum(int(cell.verdicts.escaped.sum()) for cell in cells),
+        "nonfinite": sum(int(cell.verdicts.nonfinite.sum()) for cell in cells),
+    }
+
+
+def _status(ledger: Ledger, row: Row, done: int) -> str:
+    """`complete`, or how many of the row's cells are there, and the first failure."""
+    keys = [key for part in row.keys for key in part]
+    if done == len(keys):
+        return "complete"
+    reasons = [reason for reason in map(ledger.failure, keys) if reason]
+    return f"INCOMPLETE: {done} of {len(keys)} cells" + (f"; {reasons[0]}" if reasons else "")
+
+
+def _worst_case(plan: ModelPlan, rows: list[dict[str, Any]], outcomes: list[list[CellResult | None]]) -> dict[str, Any]:
+    """Per sample over all attacks that stay in the suite's threat model, not the least of their accuracies."""
+    counted = [row for row, planned in zip(rows, plan.rows) if _counts(plan, planned)]
+    missing = [row["attack"] for row in counted if row["status"] != "complete"]
+    status = f"INCOMPLETE: without {', '.join(missing)}" if missing else "complete"
+    named = {
+        "suite": plan.suite, "model": plan.model, "dataset": plan.dataset, "split": plan.split,
+        "norm": plan.threat.norm, "eps": plan.threat.eps, "attack": WORST_CASE,
+        "use": " | ".join(row["attack"] for row in counted), "params": "", "select": "any",
+        "restarts": 1, "seed": plan.seed, "status": status, "n": plan.n,
+    }  # fmt: skip
+    sums = {
+        name: sum(row[name] for row in counted) for name in ("seconds", "forwards", "backwards", "escaped", "nonfinite")
+    }
+    if missing:
+        return named | sums | {"n": min(row["n"] for row in counted)}
+    broken = np.logical_or.reduce([_joined(cells, "broken") for cells in outcomes])
+    natural = _joined(outcomes[0], "clean_predicted") == _joined(outcomes[0], "label")
+    return named | sums | _accuracy(broken, natural)
+
+
+def _joined(cells: list[CellResult | None], column: str) -> np.ndarray:
+    return np.concatenate([cell.verdicts.columns()[column] for cell in cells if cell])

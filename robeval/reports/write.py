@@ -1,0 +1,25 @@
+"""The files that stand beside the cells: results.csv and leaderboard.md."""
+
+import pandas as pd
+
+from robeval.ledger.store import Ledger
+from robeval.reports import leaderboard, measure
+from robeval.reports.render import csv, markdown
+from robeval.whole import write_whole
+
+
+def write_reports(ledger: Ledger) -> None:
+    """Write `results.csv` and `leaderboard.md` about every suite and model that the ledger knows."""
+    results = measure.results(ledger, ledger.plans())
+    write_whole(ledger.root / "results.csv", csv.render(results).encode())
+    write_whole(ledger.root / "leaderboard.md", as_markdown(results).encode())
+
+
+def as_markdown(results: pd.DataFrame) -> str:
+    """For each suite the ranking, the table of attacks, and what each attack was."""
+    parts = ["# Leaderboard"]
+    for suite in dict.fromkeys(results.suite):
+        parts += [f"## {suite}", markdown.render(leaderboard.ranking(results, suite))]
+        parts += [markdown.render(leaderboard.attacks(results, suite))]
+        parts += [markdown.render(leaderboard.settings(results, suite))]
+    return "\n\n".join(parts)

@@ -1,0 +1,123 @@
+"""Running one cell: attack the samples still standing, restart, and let the judge decide."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from robeval.attacks import registry
+from robeval.errors import UserError
+from robeval.ops.microbatch import Microbatches
+from robeval.ops.noise import Noise
+from robeval.ops.problem import Problem
+from robeval.run.judge import Judgement, judge
+from robeval.run.select import selector
+from robeval.values.cell import Cell, Verdicts
+
+
+def run_cell(
+    cell: Cell,
+    model: Microbatches,
+    x: Tensor,
+    y: Tensor,
+    before: Verdicts | None = None,
+    on_step: Callable[[float], None] | None = None,
+) -> Verdicts:
+    """Verdicts on one slice under one attack.
+
+    Samples that are wrong on the clean image, or that `before` says are broken, are not attacked. Each restart sees
+    only what the ones before left standing.
+
+    Args:
+        x, y: the slice's images, float32 (n, c, h, w) in [0, 1], and true classes, int64 (n,).
+        before: verdicts of the cell before this one in its chain.
+        on_step: told the share of the cell that is done, 0 to 1.
+    """
+    spec = cell.attack
+    attack = registry.catalog()[spec.use].function
+    samples = torch.arange(cell.slice.start, cell.slice.stop)
+    sheet = _Sheet(samples, y, _clean(cell, model, x, y), before)
+    for restart in range(spec.restarts):
+        rows = sheet.standing()
+        if not len(rows):
+            break
+        noise = Noise(cell.seed, spec.use, restart, samples[rows.cpu()].numpy(), x.device)
+        watch = selector(spec.select, _confirm)
+        problem = Problem(model, x[rows], y[rows], spec.threat, noise, watch, _share(on_step, restart, spec.restarts))
+        candidates = attack(problem, **spec.params)
+        if watch:
+            candidates = watch.chosen(problem, candidates)
+        sheet.enter(rows, judge(model, problem.x, problem.y, candidates, spec.threat), problem)
+    return sheet.verdicts()
+
+
+class _Sheet:
+    """The verdicts while they are being made, one row per sample."""
+
+    def __init__(self, samples: Tensor, y: Tensor, clean: Judgement, before: Verdicts | None) -> None:
+        self.samples, self.y, self.clean = samples, y, clean
+        self.broken, self.predicted = clean.broken.clone(), clean.predicted.clone()
+        self.distance = torch.where(clean.broken, 0.0, torch.nan)
+        self.attacked, self.escaped, self.nonfinite = (torch.zeros_like(clean.broken) for _ in range(3))
+        self.forwards, self.backwards = torch.zeros_like(y), torch.zeros_like(y)
+        if before is not None:
+            self.broken |= torch.tensor(before.broken, device=y.device)
+            self.predicted = torch.tensor(before.predicted).to(y)
+            self.distance = torch.tensor(before.distance).to(self.distance)
+
+    def standing(self) -> Tensor:
+        """Index of each sample that is not broken."""
+        return (~self.broken).nonzero().squeeze(1)
+
+    def enter(self, rows: Tensor, found: Judgement, problem: Problem) -> None:
+        """Write down what was found about some samples."""
+        self.broken[rows] = found.broken
+        self.predicted[rows] = found.predicted
+        self.distance[rows] = torch.where(found.broken, found.distance, torch.nan)
+        self.attacked[rows] = True
+        self.escaped[rows] |= found.escaped
+        self.nonfinite[rows] |= found.nonfinite | problem.nonfinite
+        self.forwards[rows] += problem.forwards
+        self.backwards[rows] += problem.backwards
+
+    def verdicts(self) -> Verdicts:
+        """The sheet as arrays."""
+        return Verdicts(
+            sample=self.samples.numpy(),
+            label=self.y.short().cpu().numpy(),
+            clean_predicted=self.clean.predicted.short().cpu().numpy(),
+            predicted=self.predicted.short().cpu().numpy(),
+            broken=self.broken.cpu().numpy(),
+            attacked=self.attacked.cpu().numpy(),
+            distance=self.distance.cpu().numpy(),
+            escaped=self.escaped.cpu().numpy(),
+            nonfinite=self.nonfinite.cpu().numpy(),
+            queries=self.forwards.int().cpu().numpy(),
+            backwards=self.backwards.int().cpu().numpy(),
+        )
+
+
+def _clean(cell: Cell, model: Microbatches, x: Tensor, y: Tensor) -> Judgement:
+    """The judgement on the clean images.
+
+    Raises:
+        UserError: a clean image has pixels outside [0, 1], or logits that are NaN or infinite.
+    """
+    clean = judge(model, x, y, x, cell.attack.threat)
+    for rows, what in ((clean.nonfinite, "has logits that are NaN or infinite"), (clean.escaped, "is not in [0, 1]")):
+        if rows.any():
+            first = cell.slice.start + int(rows.nonzero()[0])
+            raise UserError(
+                f"clean sample {first} of {cell.slice.dataset} {what} ({int(rows.sum())} of {len(rows)} samples)",
+                where=f"model '{cell.model}'",
+                fix="Check the model's weights and input normalisation; no robustness can be measured on it.",
+            )
+    return clean
+
+
+def _confirm(problem: Problem, rows: Tensor, points: Tensor) -> Tensor:
+    return judge(problem.model, problem.x[rows], problem.y[rows], points, problem.threat).broken
+
+
+def _share(on_step: Callable[[float], None] | None, restart: int, restarts: int) -> Callable[[float], None] | None:
+    return None if on_step is None else lambda done: on_step((restart + done) / restarts)

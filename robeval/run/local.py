@@ -1,0 +1,154 @@
+"""Running tasks on this machine, one after the other."""
+
+import platform
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from robeval.datasets.registry import Samples
+from robeval.errors import UserError
+from robeval.ledger.store import Ledger
+from robeval.ops.microbatch import Microbatches
+from robeval.run.bench import Shape, exact_arithmetic, out_of_memory, probe
+from robeval.run.engine import run_cell
+from robeval.values.cell import Cell, CellFailure, CellResult, Verdicts
+from robeval.values.digest import plain
+from robeval.values.plan import Task
+from robeval.version import VERSION
+from robeval.zoo.model import LoadedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How much of a cell is done, 0 to 1."""
+
+    cell: Cell
+    share: float
+
+
+class Local:
+    """An executor that keeps one model at a time on the device.
+
+    The batch shape of each model is probed once and recorded in the ledger folder, so that a resumed run has
+    the same one and its samples the same bits.
+
+    Args:
+        models: by name.
+        microbatch: the batch shape to use instead of a probed one; rows.
+        listen: told the progress within cells.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, LoadedModel],
+        samples: Samples,
+        ledger: Ledger,
+        device: torch.device,
+        microbatch: int | None = None,
+        listen: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self._models, self._samples, self._ledger, self._device = models, samples, ledger, device
+        self._microbatch, self._listen = microbatch, listen
+        self._ready: tuple[str, Shape] | None = None
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[CellResult | CellFailure]:
+        """The outcome of each cell as it is known; after a failure the rest of its chain is left out."""
+        for task in tasks:
+            before = task.before
+            for cell in task.cells:
+                outcome = self._outcome(cell, before)
+                yield outcome
+                if isinstance(outcome, CellFailure):
+                    break
+                before = outcome.verdicts
+
+    def _outcome(self, cell: Cell, before: Verdicts | None) -> CellResult | CellFailure:
+        start = time.perf_counter()
+        try:
+            verdicts = self._verdicts(cell, before)
+        except UserError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            return CellFailure(cell, reason, traceback.format_exc())
+        return CellResult(cell, verdicts, time.perf_counter() - start, self._made_with())
+
+    def _verdicts(self, cell: Cell, before: Verdicts | None) -> Verdicts:
+        """The cell's verdicts; short of memory, it is run again with half as many rows at a time."""
+        shape = self._shape(cell.model)
+        x, y = (part.to(self._device) for part in self._samples.slice(cell.slice.start, cell.slice.stop))
+        while True:
+            model = Microbatches(self._models[cell.model].module, shape.rows)
+            try:
+                with exact_arithmetic(shape.threads):
+                    return run_cell(cell, model, x, y, before, self._on_step(cell))
+            except Exception as error:
+                if not out_of_memory(error) or shape.rows == 1:
+                    raise
+            shape = self._use(cell.model, Shape(shape.rows // 2, shape.threads))
+
+    def _shape(self, name: str) -> Shape:
+        """How the model is run: as recorded, as given, or as a probe finds now. Puts it on the device."""
+        if self._ready and self._ready[0] == name:
+            return self._ready[1]
+        if self._ready:
+            self._models[self._ready[0]].module.cpu()
+        module = self._models[name].module.to(self._device)
+        recorded = self._recorded().get(self._shape_name(name))
+        if recorded is None:
+            return self._use(name, probe(module, self._samples.shape, self._device, self._microbatch))
+        shape = Shape(recorded["rows"], recorded["threads"])
+        if self._microbatch not in (None, shape.rows, recorded.get("asked")):
+            raise UserError(
+                f"{self._microbatch}, but {self._ledger.root} was begun with {shape.rows} for '{name}', and another "
+                "shape can change the last bit of a logit",
+                where="--microbatch",
+                fix="Leave it out to go on, or begin in another --out.",
+            )
+        return self._use(name, shape)
+
+    def _use(self, name: str, shape: Shape) -> Shape:
+        known, entry = self._recorded(), plain(shape)
+        if self._microbatch not in (None, shape.rows):  # memory was short
+            entry |= {"asked": self._microbatch}
+        if known.get(self._shape_name(name)) != entry:
+            self._ledger.set("shapes", known | {self._shape_name(name): entry})
+        self._ready = name, shape
+        return shape
+
+    def _recorded(self) -> dict[str, Any]:
+        """The shapes recorded before; what has another form is not one, and is probed again."""
+        found = self._ledger.settings().get("shapes")
+        if not isinstance(found, dict):
+            return {}
+        return {name: shape for name, shape in found.items() if _is_shape(shape)}
+
+    def _shape_name(self, name: str) -> str:
+        image = "x".join(map(str, self._samples.shape))
+        return f"{name} {self._models[name].fingerprint} {image} {self._device.type}"
+
+    def _on_step(self, cell: Cell) -> Callable[[float], None] | None:
+        listen = self._listen
+        return None if listen is None else lambda share: listen(Progress(cell, share))
+
+    def _made_with(self) -> dict[str, str]:
+        device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else platform.machine()
+        return {
+            "robeval": VERSION,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "device": f"{self._device.type} ({device})",
+            "threads": str(self._ready[1].threads if self._ready else ""),
+            "microbatch": str(self._ready[1].rows if self._ready else ""),
+        }
+
+
+def _is_shape(found: object) -> bool:
+    numbers = found.values() if isinstance(found, dict) and found.keys() >= {"rows", "threads"} else ()
+    return bool(numbers) and all(isinstance(number, int) and number > 0 for number in numbers)

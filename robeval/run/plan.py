@@ -1,0 +1,147 @@
+"""Suite, models and data -> Plan: everything that can be wrong is found here, before anything runs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from robeval.attacks import registry
+from robeval.datasets.registry import Samples
+from robeval.errors import UserError, raise_together
+from robeval.ledger.store import Ledger
+from robeval.ops.losses import LEAST_CLASSES
+from robeval.values.cell import Cell, DataSlice
+from robeval.values.plan import ModelPlan, Plan, Row, Task
+from robeval.values.suite import Chain, Suite, wrong_chains, wrong_threat
+from robeval.zoo.model import LoadedModel
+
+
+def resolved(suite: Suite) -> Suite:
+    """The suite with every parameter of its attacks filled in.
+
+    Raises:
+        UserError: unknown attacks or parameters, values that do not fit, norms an attack cannot do; all are named
+            together.
+    """
+    problems = _wrong_suite(suite)
+    chains = []
+    for chain in suite.chains:
+        attacks = []
+        for spec in chain.attacks:
+            complete, wrong = registry.check(spec, f"{suite.where or suite.id}: attack '{spec.id}'")
+            attacks.append(complete)
+            problems += wrong
+        chains.append(Chain(chain.id, tuple(attacks)))
+    raise_together(problems)
+    return replace(suite, chains=tuple(chains))
+
+
+def make_plan(suite: Suite, models: Sequence[LoadedModel], samples: Samples, *, limit: int | None, seed: int) -> Plan:
+    """Cross models, chains and slices into cells.
+
+    Args:
+        suite: with every parameter filled in, as `resolved` gives it.
+        limit: take only the first samples; all if None.
+
+    Raises:
+        UserError: models that do not fit the data or are named twice, losses that need more classes; all are
+            named together.
+    """
+    problems = [problem for model in models for problem in _misfits(model, samples)]
+    problems += _too_few_classes(suite, samples.num_classes)
+    names = [model.id for model in models]
+    problems += [
+        UserError(f"'{name}' is named twice", where="--model", fix="Name each model once.")
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    raise_together(problems)
+
+    n = len(samples) if limit is None else min(limit, len(samples))
+    slices = [
+        DataSlice(samples.dataset, samples.split, samples.content, start, min(start + suite.slice_size, n))
+        for start in range(0, n, suite.slice_size)
+    ]
+    tasks: list[Task] = []
+    plans: list[ModelPlan] = []
+    for model in models:
+        rows = []
+        for chain in suite.chains:
+            chained = [Task(_cells(model, chain, each, seed)) for each in slices]
+            tasks += chained
+            keys = tuple(tuple(cell.key for cell in task.cells) for task in chained)
+            rows.append(Row(chain.id, chain.attacks, keys))
+        plans.append(
+            ModelPlan(
+                suite.id, suite.title, samples.dataset, samples.split, suite.threat, model.id, n, seed, tuple(rows)
+            )
+        )
+    return Plan(tuple(tasks), tuple(plans))
+
+
+def pending(plan: Plan, ledger: Ledger) -> Iterator[Task]:
+    """What is not in the ledger yet, looked up as it is asked for; a chain goes on after its last finished cell."""
+    for task in plan.tasks:
+        cells, before = list(task.cells), task.before
+        while cells and (done := ledger.get(cells[0].key)):
+            before = done.verdicts
+            cells.pop(0)
+        if cells:
+            yield replace(task, cells=tuple(cells), before=before)
+
+
+def _wrong_suite(suite: Suite) -> list[UserError]:
+    """What a suite made in Python may have and one from a file cannot."""
+    where = suite.where or f"suite '{suite.id}'"
+    problems = wrong_chains(suite.chains, where)
+    if not suite.id or set(suite.id) & set("/\\\0"):
+        problems.append(UserError(f"'{suite.id}' cannot name a suite", where="suite", fix="Leave out / and \\."))
+    if suite.slice_size < 1:
+        problems.append(UserError(f"'slice_size' is {suite.slice_size}", where=where, fix="Give 1 or more."))
+    for chain in suite.chains:
+        for spec in chain.attacks:
+            problems += wrong_threat(spec.threat, f"{where}: attack '{spec.id}'")
+    return problems
+
+
+def _cells(model: LoadedModel, chain: Chain, part: DataSlice, seed: int) -> tuple[Cell, ...]:
+    cells: list[Cell] = []
+    for spec in chain.attacks:
+        after = cells[-1].key if cells else ""
+        cells.append(Cell(model.id, model.fingerprint, part, spec, after, seed))
+    return tuple(cells)
+
+
+def _too_few_classes(suite: Suite, classes: int) -> list[UserError]:
+    """Losses that compare more logits than there are."""
+    return [
+        UserError(
+            f"loss '{loss}' needs {LEAST_CLASSES[loss]} classes, but {suite.dataset} has {classes}",
+            where=f"{suite.where or suite.id}: attack '{spec.id}'",
+            fix='Take loss = "margin".',
+        )
+        for chain in suite.chains
+        for spec in chain.attacks
+        if (loss := str(spec.params.get("loss"))) in LEAST_CLASSES and classes < LEAST_CLASSES[loss]
+    ]
+
+
+def _misfits(model: LoadedModel, samples: Samples) -> list[UserError]:
+    """What shows that this model cannot be asked about these images."""
+    where = f"model '{model.id}'"
+    x, _ = samples.slice(0, 2)
+    try:
+        with torch.no_grad():
+            logits = model.module(x)
+    except Exception as error:  # whatever the user's own code raises
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        found = f"it cannot take images of shape {tuple(x.shape)}: {reason}"
+        return [UserError(found, where=where, fix="It has to map float32 images (n, c, h, w) in [0, 1] to logits.")]
+    shape = (len(x), samples.num_classes)
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != shape:
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        found = f"its output for {len(x)} images is {got}, expected logits of shape {shape}"
+        return [UserError(found, where=where, fix=f"{samples.dataset} has {samples.num_classes} classes.")]
+    if not logits.isfinite().all():
+        fix = "Check its weights and input normalisation."
+        return [UserError("its logits for the first images are NaN or infinite", where=where, fix=fix)]
+    return []

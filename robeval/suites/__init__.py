@@ -1,0 +1,1 @@
+"""Suites: TOML files that say what a model is asked."""

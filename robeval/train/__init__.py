@@ -1,0 +1,1 @@
+"""Training the baseline models."""

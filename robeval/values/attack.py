@@ -1,0 +1,48 @@
+"""Which attack with which numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from robeval.values.digest import plain
+from robeval.values.threat import ThreatModel
+
+Param = int | float | bool | str
+Select = Literal["final", "best", "any"]
+SELECTS: tuple[str, ...] = get_args(Select)
+
+
+@dataclass(frozen=True, slots=True)
+class AttackSpec:
+    """One entry of a suite.
+
+    Attributes:
+        id: what the suite calls it; shown in tables.
+        use: the name of the attack in the catalog.
+        threat: norm, radius and pixel box.
+        params: keywords of the attack function.
+        restarts: how often it is tried on the samples still standing.
+        select: which iterate counts: the last (`final`, as the papers do), the one of highest attack
+            loss (`best`), or any that is broken (`any`, the worst case).
+        version: version of the attack's code; raised when a fix changes results.
+    """
+
+    id: str
+    use: str
+    threat: ThreatModel
+    params: Mapping[str, Param] = field(default_factory=dict)
+    restarts: int = 1
+    select: Select = "final"
+    version: int = 1
+
+    def identity(self) -> dict[str, object]:
+        """All that can change the answer; the id cannot."""
+        return {name: value for name, value in plain(self).items() if name != "id"}
+
+    def settings(self) -> str:
+        """The keywords of the attack in one line: `steps=40 step_size=0.01`."""
+        return " ".join(f"{name}={_shown(value)}" for name, value in self.params.items() if value is not None)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value).lower()

@@ -1,0 +1,70 @@
+"""What is known about a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An architecture by the name of its file in `robeval/zoo/archs/`, with its keywords."""
+
+    arch: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What the network wants to be fed, given images in [0, 1].
+
+    `normalise` is "none" or "fixed" (subtract `mean`, divide by `std`, one number per channel).
+    """
+
+    normalise: str = "none"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A file of weights.
+
+    Attributes:
+        file: its name, looked for beside the card and in the cache.
+        sha256: its checksum in hexadecimal, or empty where none is known.
+        source: where a person gets it.
+    """
+
+    file: str
+    sha256: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A number somebody printed, as a percentage, and where."""
+
+    metric: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One model: its network, input, weights and training.
+
+    Attributes:
+        training: the `[training]` section as written: a method, its keywords and the loop's settings.
+        where: the file it was read from.
+    """
+
+    id: str
+    title: str
+    dataset: str
+    network: Network
+    input: Input = Input()
+    checkpoint: Checkpoint | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    paper: str = ""
+    published: tuple[Published, ...] = ()
+    where: str = ""

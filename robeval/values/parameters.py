@@ -1,0 +1,118 @@
+"""What a function's keywords may be, read from its signature, and whether given ones fit.
+
+Attacks, architectures and training methods are functions whose keyword-only parameters are the keys a
+TOML file may write. A parameter's annotation is its type, and `Annotated` with a `Bound` its range.
+"""
+
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from robeval.errors import UserError, nearest
+from robeval.values.threat import parse_number
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A number must be at least `low`, or above it if `open`."""
+
+    low: float
+    open: bool = False
+
+    def __str__(self) -> str:
+        return f"{'above' if self.open else 'at least'} {self.low:g}"
+
+    def holds(self, number: float) -> bool:
+        """Whether the number is in range."""
+        return number > self.low if self.open else number >= self.low
+
+
+Count = Annotated[int, Bound(1)]
+Positive = Annotated[float, Bound(0, open=True)]
+NotNegative = Annotated[float, Bound(0)]
+
+
+def resolve(
+    function: Callable[..., Any], given: Mapping[str, Any], where: str
+) -> tuple[dict[str, Any], list[UserError]]:
+    """All keywords of `function` with their values, and what is wrong with the given ones."""
+    hints = get_type_hints(function, include_extras=True)
+    known = {
+        name: parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    resolved: dict[str, Any] = {}
+    problems = [
+        UserError(f"takes no '{name}'", where=where, fix=nearest(name, known)) for name in given if name not in known
+    ]
+    for name, parameter in known.items():
+        if name in given:
+            value, expected = _read(given[name], hints[name])
+            if expected:
+                found = f"'{name}' is {given[name]!r}, expected {expected}"
+                listed = isinstance(given[name], dict) and get_origin(hints[name]) is tuple
+                fix = f"Write [[{name}]], with double brackets." if listed else f"Mend the value of '{name}'."
+                problems.append(UserError(found, where=where, fix=fix))
+            resolved[name] = value
+        elif parameter.default is inspect.Parameter.empty:
+            wanted = f"a section [{name}]" if _kind(hints[name]) is dict else f"'{name} = ...'"
+            problems.append(UserError(f"'{name}' is missing", where=where, fix=f"Add {wanted}."))
+        else:
+            resolved[name] = parameter.default
+    return resolved, problems
+
+
+def _read(value: object, hint: Any) -> tuple[Any, str]:
+    """The value as the annotation wants it, and what was expected if it does not fit ("" if it does)."""
+    if get_origin(hint) is Annotated:
+        kind, bound = get_args(hint)
+        value, expected = _read(value, kind)
+        if expected or not bound.holds(value):
+            return value, f"{expected or _word(kind)} {bound}"
+        return value, ""
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
+        fits = any(type(value) is type(choice) and value == choice for choice in choices)
+        return value, "" if fits else "one of " + ", ".join(map(repr, choices))
+    if get_origin(hint) in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+        return (None, "") if value is None and type(None) in get_args(hint) else _read(value, kinds[0])
+    if get_origin(hint) is tuple:
+        return _read_list(value, get_args(hint)[0])
+    if hint is float:
+        number = parse_number(value)
+        return (value, "a number") if number is None else (number, "")
+    fits = isinstance(value, _kind(hint)) and not (hint is int and isinstance(value, bool))
+    return value, "" if fits else _word(hint)
+
+
+def _read_list(value: object, hint: Any) -> tuple[Any, str]:
+    """A list as a tuple of what `hint` wants each item to be, and what was expected if it does not fit."""
+    expected = f"a list in which each item is {_word(hint)}"
+    if not isinstance(value, list | tuple):
+        return value, expected
+    items = [_read(item, hint) for item in value]
+    return tuple(item for item, _ in items), expected if any(problem for _, problem in items) else ""
+
+
+def _kind(hint: Any) -> Any:
+    """The type to check with isinstance: `dict` of `dict[str, Any]`."""
+    return get_origin(hint) or hint
+
+
+def _word(hint: Any) -> str:
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "a section"}
+    return words.get(_kind(hint), str(hint))
+
+
+def described(function: Callable[..., Any]) -> str:
+    """The keywords a TOML file may write, with their defaults."""
+    keywords = [
+        each for each in inspect.signature(function).parameters.values() if each.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    return ", ".join(
+        each.name if each.default is inspect.Parameter.empty else f"{each.name}={each.default}" for each in keywords
+    )

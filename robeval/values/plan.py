@@ -1,0 +1,61 @@
+"""What a suite wants of models: the cells, and which of them make up one row of a table."""
+
+from dataclasses import dataclass
+
+from robeval.values.attack import AttackSpec
+from robeval.values.cell import Cell, Verdicts
+from robeval.values.threat import ThreatModel
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One chain of attacks on one model: a row of the results.
+
+    Attributes:
+        keys: of the chain's cells, slice by slice; the last cell of a slice has the chain's verdicts.
+    """
+
+    id: str
+    attacks: tuple[AttackSpec, ...]
+    keys: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """All that one suite wants of one model, recorded beside the cells so that a table can be made of them."""
+
+    suite: str
+    title: str
+    dataset: str
+    split: str
+    threat: ThreatModel
+    model: str
+    n: int
+    seed: int
+    rows: tuple[Row, ...]
+
+    @property
+    def name(self) -> str:
+        """What its record is called."""
+        return f"{self.suite}--{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The cells of one chain on one slice, in order, and the verdicts of the cell before the first."""
+
+    cells: tuple[Cell, ...]
+    before: Verdicts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every cell of a run, and how they make up tables."""
+
+    tasks: tuple[Task, ...]
+    models: tuple[ModelPlan, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells in the order they are run."""
+        return tuple(cell for task in self.tasks for cell in task.cells)

@@ -1,0 +1,35 @@
+"""What an adversary may do to an image."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Norm = Literal["linf", "l2"]
+NORMS: tuple[str, ...] = get_args(Norm)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreatModel:
+    """All images within `eps` of the clean one, measured in `norm`, with pixels inside `box`.
+
+    `eps` is in pixel units: images are in [0, 1], so 8/255 and never 8.
+    """
+
+    norm: Norm
+    eps: float
+    box: tuple[float, float] = (0.0, 1.0)
+
+
+def parse_number(given: object) -> float | None:
+    """A number written as such or as a fraction ("8/255"); None if it is neither or not finite."""
+    try:
+        if isinstance(given, str):
+            top, _, bottom = given.partition("/")
+            number = float(top) / float(bottom) if bottom else float(top)
+        elif isinstance(given, int | float) and not isinstance(given, bool):
+            number = float(given)
+        else:
+            return None
+    except (ValueError, ZeroDivisionError):
+        return None
+    return number if math.isfinite(number) else None

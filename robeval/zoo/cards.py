@@ -1,0 +1,202 @@
+"""Model cards: `zoo/cards/<id>.toml`, read and written."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from robeval import shelf
+from robeval.errors import Problems, UserError, raise_together
+from robeval.values.card import Checkpoint, Input, ModelCard, Network, Published
+from robeval.values.digest import digest
+from robeval.values.parameters import resolve
+from robeval.whole import write_whole
+
+
+def load(name: str, option: str = "--model") -> ModelCard:
+    """The card called `name` on the shelf, or at that path if it ends in `.toml`.
+
+    Raises:
+        UserError: there is no such card (names `option`), or something in it is wrong: names the file and the key.
+    """
+    return _read(shelf.find(shelf.CARDS, name, option))
+
+
+def catalog() -> dict[str, ModelCard]:
+    """Every card on the shelf, by id.
+
+    Raises:
+        UserError: something in one of them is wrong; all that is wrong is said at once.
+    """
+    problems = Problems()
+    cards = {name: problems.attempt(_read, path) for name, path in shelf.names(shelf.CARDS).items()}
+    raise_together(problems)
+    return cards
+
+
+def write(card: ModelCard, path: Path) -> None:
+    """Write a card that `load` reads back equal, apart from the id and `where`, which are those of the new file."""
+    write_whole(path, _text(card).encode())
+
+
+# What each section may hold: the keywords are its keys, as `resolve` reads them.
+
+
+def _top(
+    *,
+    title: str,
+    dataset: str,
+    network: dict[str, Any],
+    paper: str = "",
+    input: dict[str, Any] | None = None,
+    checkpoint: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+    published: tuple[dict[str, Any], ...] = (),
+) -> None:
+    """The keys and sections of a card."""
+
+
+def _network(*, arch: str) -> str:
+    return arch
+
+
+def _input(
+    *, normalise: Literal["none", "fixed"] = "none", mean: tuple[float, ...] = (), std: tuple[float, ...] = ()
+) -> Input:
+    return Input(normalise, mean, std)
+
+
+def _checkpoint(*, file: str, sha256: str = "", source: str = "") -> Checkpoint:
+    return Checkpoint(file, sha256.lower(), source)
+
+
+def _published(*, metric: str, value: float, source: str) -> Published:
+    return Published(metric, value, source)
+
+
+def _read(path: Path) -> ModelCard:
+    top, problems = resolve(_top, shelf.read_toml(path), str(path))
+
+    def part(make: Callable[..., Any], given: object, name: str) -> Any:
+        """What `make` returns for the keys of a section; None if there is no section or something in it is wrong."""
+        if not isinstance(given, dict):
+            return None
+        keywords, wrong = resolve(make, given, f"{path}: {name}")
+        problems.extend(wrong)
+        return None if wrong else make(**keywords)
+
+    training = top["training"] or {}
+    network, params = top.get("network"), {}
+    if isinstance(network, dict):
+        params = {key: value for key, value in network.items() if key != "arch"}
+        network = {key: value for key, value in network.items() if key == "arch"}
+    arch = part(_network, network, "[network]")
+    input_ = part(_input, top["input"] or {}, "[input]")
+    checkpoint = part(_checkpoint, top["checkpoint"], "[checkpoint]")
+    published = top["published"] if isinstance(top["published"], tuple) else ()
+    numbers = tuple(part(_published, each, "[[published]]") for each in published)
+    problems += _wrong_values(params, f"{path}: [network]") + _wrong_values(training, f"{path}: [training]")
+    problems += _wrong_input(input_, f"{path}: [input]") + _wrong_checkpoint(checkpoint, f"{path}: [checkpoint]")
+    raise_together(problems)
+    return ModelCard(
+        id=path.stem,
+        title=top["title"],
+        dataset=top["dataset"],
+        network=Network(arch, params),
+        input=input_,
+        checkpoint=checkpoint,
+        training=training,
+        paper=top["paper"],
+        published=numbers,
+        where=str(path),
+    )
+
+
+def _wrong_values(section: object, where: str) -> list[UserError]:
+    """Dates and numbers such as `nan`, which TOML knows and no network or training takes."""
+    problems = []
+    for key, value in section.items() if isinstance(section, dict) else ():
+        try:
+            digest(value)
+        except (TypeError, ValueError):
+            expected = "a text, a finite number, true or false, a list or a section"
+            problems.append(
+                UserError(f"'{key}' is {value!r}, expected {expected}", where=where, fix=f"Mend the value of '{key}'.")
+            )
+    return problems
+
+
+def _wrong_input(given: Input | None, where: str) -> list[UserError]:
+    if given is None:
+        return []
+    if given.normalise == "none":
+        if not given.mean and not given.std:
+            return []
+        found = "'mean' and 'std' are given, but 'normalise' is \"none\", so nothing would use them"
+        return [UserError(found, where=where, fix="Write 'normalise = \"fixed\"', or take them out.")]
+    fix = "Give one number per channel in both, as in 'mean = [0.5]' and 'std = [0.25]'."
+    if not given.mean or len(given.mean) != len(given.std):
+        return [UserError(f"'mean' has {len(given.mean)} numbers and 'std' {len(given.std)}", where=where, fix=fix)]
+    if min(given.std) <= 0:
+        return [UserError(f"'std' is {list(given.std)}, expected numbers above 0", where=where, fix=fix)]
+    return []
+
+
+def _wrong_checkpoint(given: Checkpoint | None, where: str) -> list[UserError]:
+    problems = []
+    if given is not None and (given.file in ("", "..") or given.file != Path(given.file).name):
+        found = f"'file' is {given.file!r}, expected the bare name of a file"
+        problems.append(UserError(found, where=where, fix="Leave the folder out; --checkpoint takes a path."))
+    if given is not None and not re.fullmatch(r"([0-9a-f]{64})?", given.sha256):
+        found = f"'sha256' is {given.sha256!r}, expected 64 hexadecimal digits"
+        problems.append(UserError(found, where=where, fix="Print it with `sha256sum FILE`, or take the key out."))
+    return problems
+
+
+def _text(card: ModelCard) -> str:
+    parts = [_lines({"title": card.title, "dataset": card.dataset} | _given(paper=card.paper))]
+    parts.append("\n[network]\n" + _lines({"arch": card.network.arch, **card.network.params}))
+    numbers = _given(mean=card.input.mean, std=card.input.std)
+    parts.append("\n[input]\n" + _lines({"normalise": card.input.normalise} | numbers))
+    if card.checkpoint is not None:
+        known = _given(sha256=card.checkpoint.sha256, source=card.checkpoint.source)
+        parts.append("\n[checkpoint]\n" + _lines({"file": card.checkpoint.file} | known))
+    if card.training:
+        parts.append("\n[training]\n" + _lines(card.training))
+    for each in card.published:
+        number = {"metric": each.metric, "value": each.value, "source": each.source}
+        parts.append("\n[[published]]\n" + _lines(number))
+    return "".join(parts)
+
+
+def _given(**keys: Any) -> dict[str, Any]:
+    """The keys that are not empty."""
+    return {key: value for key, value in keys.items() if value}
+
+
+def _lines(section: Mapping[str, Any]) -> str:
+    """The keys of a section."""
+    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in section.items())
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _value(value: object) -> str:
+    """A value as TOML writes it; JSON's texts are TOML's but for one control character."""
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return repr(float(value))
+    raise TypeError(f"a card cannot hold a {type(value).__name__}")

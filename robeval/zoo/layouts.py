@@ -1,0 +1,126 @@
+"""How files of weights are laid out, and fitting them into a network."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from robeval.errors import UserError
+
+# Where training scripts put the weights, the commonest first.
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
+# What wrappers of networks write before every name.
+PREFIXES = ("module.", "model.")
+# Built and saved by the first release of TRADES' WideResNet and never used in its forward pass.
+UNUSED = ("sub_block1.",)
+# How many wrappers may lie around each other.
+DEEPEST = 4
+# How many names of a list an error shows.
+SHOWN = 3
+
+
+def state_dict(loaded: object, where: object) -> dict[str, Tensor]:
+    """The weights by name, out of whatever a training script has wrapped them in.
+
+    The prefixes `module.` and `model.` go if every name has them.
+
+    Raises:
+        UserError: there are no weights in it, or those of several networks.
+    """
+    weights = _unwrap(loaded, where)
+    while prefix := next((each for each in PREFIXES if all(name.startswith(each) for name in weights)), None):
+        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return weights
+
+
+def fit(state: Mapping[str, Tensor], module: nn.Module, where: object) -> tuple[str, ...]:
+    """Load the weights into the module: every name, every shape; what was left out is said in the notes.
+
+    Only two things may differ: the unused `sub_block1` of TRADES' WideResNet is dropped, and
+    `num_batches_tracked`, which files older than torch 0.4.1 lack, may be missing.
+
+    Raises:
+        UserError: names or shapes do not match; lists the first of each.
+    """
+    wanted: dict[str, Tensor] = module.state_dict()
+    dropped = [name for name in state if name.startswith(UNUSED) and name not in wanted]
+    kept = {name: tensor for name, tensor in state.items() if name not in dropped}
+    counters = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
+    problems = _differences(counters | kept, wanted)
+    if problems:
+        found = f"the weights do not fit the network: {'; '.join(problems)}"
+        raise UserError(
+            found, where=where, fix="Mend [network] in the model's card, or give the file that belongs to it."
+        )
+    module.load_state_dict(counters | kept)
+    return tuple(_notes(kept, wanted, dropped))
+
+
+def _unwrap(loaded: object, where: object, depth: int = 0) -> dict[str, Tensor]:
+    if depth > DEEPEST:
+        raise _no_weights(f"it holds more than {DEEPEST} wrappers around each other", where)
+    if isinstance(loaded, list | tuple):
+        return _unwrap(_only_one(loaded, where), where, depth + 1)
+    if not isinstance(loaded, Mapping):
+        raise _no_weights(f"it holds one {type(loaded).__name__}", where)
+    if loaded and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()):
+        return dict(loaded)
+    for name in WRAPPERS:
+        if isinstance(loaded.get(name), Mapping | list | tuple):
+            return _unwrap(loaded[name], where, depth + 1)
+    if "param_groups" in loaded:
+        raise _no_weights("it is the state of an optimiser", where)
+    raise _no_weights(f"it holds {_listed([str(name) for name in loaded])}", where)
+
+
+def _only_one(loaded: Sequence[Any], where: object) -> Any:
+    if len(loaded) == 1:
+        return loaded[0]
+    if loaded and all(isinstance(each, Mapping) for each in loaded):
+        raise UserError(
+            f"this file holds a list of {len(loaded)} networks, and robeval evaluates one",
+            where=where,
+            fix="Which one counts, or how they vote, is not in the file: save the one you mean as a file of its own.",
+        )
+    raise _no_weights(f"it holds a list of {len(loaded)}", where)
+
+
+def _no_weights(found: str, where: object) -> UserError:
+    wanted = f"a state_dict, plain or under one of: {', '.join(WRAPPERS)}"
+    return UserError(
+        f"there are no weights of a network in this file: {found}; expected {wanted}",
+        where=where,
+        fix="Save them where the model was made, with `torch.save(model.state_dict(), FILE)`, and give that file.",
+    )
+
+
+def _differences(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """What is missing, what is too much, and which shapes or kinds of number differ."""
+    missing = [name for name in wanted if name not in state]
+    unexpected = [name for name in state if name not in wanted]
+    misfits = [
+        f"{name} (found {_described(state[name])}, expected {_described(tensor)})"
+        for name, tensor in wanted.items()
+        if name in state and _described(state[name]) != _described(tensor)
+    ]
+    parts = {"missing": missing, "unexpected": unexpected, "different": misfits}
+    return [f"{len(names)} {word}: {_listed(names)}" for word, names in parts.items() if names]
+
+
+def _described(tensor: Tensor) -> str:
+    kind = "" if tensor.is_floating_point() else "whole numbers "
+    return kind + ("x".join(map(str, tensor.shape)) or "one number")
+
+
+def _notes(kept: Mapping[str, Tensor], wanted: Mapping[str, Tensor], dropped: Sequence[str]) -> list[str]:
+    notes = [f"dropped {len(dropped)} tensors that the network does not use: sub_block1.*"] if dropped else []
+    changed = {str(kept[name].dtype) for name in kept if kept[name].dtype != wanted[name].dtype}
+    if changed:
+        stored = ", ".join(sorted(each.removeprefix("torch.") for each in changed))
+        notes.append(f"some weights are stored as {stored}; they are used as float32")
+    return notes
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return (", ".join(names[:SHOWN]) or "nothing") + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,133 @@
+"""From a card, or from the user's own module, to a LoadedModel."""
+
+import copy
+import hashlib
+import inspect
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from robeval.errors import UserError
+from robeval.values.card import ModelCard
+from robeval.values.digest import digest
+from robeval.zoo import checkpoints
+from robeval.zoo.archs.registry import build
+from robeval.zoo.layouts import fit
+from robeval.zoo.model import LoadedModel, freeze, with_input
+
+
+def load_model(
+    card: ModelCard, shape: tuple[int, int, int], num_classes: int, checkpoint: Path | None = None
+) -> LoadedModel:
+    """The card's network with its weights, on the CPU.
+
+    Args:
+        shape: channels, height and width of the images.
+        checkpoint: the file of weights; looked for if None.
+
+    Raises:
+        UserError: the card's network or input does not fit the images, or its file of weights is missing, not the
+            one the card names, unreadable, or another network's.
+    """
+    where = card.where or f"card '{card.id}'"
+    with torch.random.fork_rng(devices=()):  # what the weights are before the file's replace them is nobody's draw
+        network = build(card.network.arch, card.network.params, shape, num_classes, where)
+    module = with_input(network, card.input, shape[0], where)
+    path = checkpoints.locate(card, checkpoint)
+    notes = fit(checkpoints.read(path), network, path)  # before the checksum: it can say more of a wrong file
+    sha256 = checkpoints.verify(card, path)
+    if card.checkpoint is None or not card.checkpoint.sha256:
+        notes += (f"the card names no sha256 to check the weights against; that of {path.name} is {sha256}",)
+    return LoadedModel(
+        id=card.id,
+        title=card.title,
+        dataset=card.dataset,
+        num_classes=num_classes,
+        module=freeze(module),
+        fingerprint=digest({"network": card.network, "input": card.input, "checkpoint": sha256}),
+        notes=notes,
+    )
+
+
+def wrap(module: nn.Module, name: str, num_classes: int) -> LoadedModel:
+    """The user's own module, which takes images in [0, 1] and gives logits; a copy, so theirs stays as it is.
+
+    The fingerprint covers its parameters, buffers and every plain value it holds, its printed form, the source of
+    its classes and functions as far as that is to be had. What cannot be read that way, such as an object of
+    another library, makes the fingerprint one of a kind: its results are never taken for those of another model,
+    and are computed again next time.
+
+    Raises:
+        UserError: the module cannot be copied.
+    """
+    try:
+        own = copy.deepcopy(module)
+    except (RuntimeError, TypeError) as error:
+        raise UserError(
+            f"the module cannot be copied: {error}",
+            where=name,
+            fix="Keep only modules, parameters, buffers and plain values in it; detach tensors that have a history.",
+        ) from None
+    own = freeze(own.cpu())
+    return LoadedModel(
+        id=name, title=name, dataset="", num_classes=num_classes, module=own, fingerprint=_fingerprint(own)
+    )
+
+
+def _fingerprint(module: nn.Module) -> str:
+    total = hashlib.sha256(repr(module).encode())
+    for kind in sorted({type(part) for part in module.modules()}, key=str):
+        total.update(f"{kind} {_source(kind)}".encode())
+    for prefix, part in module.named_modules():
+        own = {name: value for name, value in vars(part).items() if name not in _OF_TORCH}
+        for name, value in sorted((own | part._parameters | part._buffers).items()):
+            total.update(f"{prefix}.{name}".encode())
+            for piece in _bytes(value):
+                total.update(piece)
+    return total.hexdigest()[:32]
+
+
+# What torch itself keeps in a module; its modules, parameters and buffers are walked by name.
+_OF_TORCH = vars(nn.Module()).keys()
+
+
+def _bytes(value: object, depth: int = 0) -> Iterator[bytes]:
+    """What a value is, as bytes; random ones where that cannot be told."""
+    yield type(value).__qualname__.encode()
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(np.ascontiguousarray(value)) if value.dtype.kind in "biuf" else value.tolist()
+    if isinstance(value, Tensor):
+        yield f"{value.dtype} {tuple(value.shape)}".encode()
+        yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    elif value is None or isinstance(value, bool | int | float | complex | str | bytes | torch.dtype | torch.device):
+        yield repr(value).encode()
+    elif isinstance(value, Mapping | list | tuple | set | frozenset) and depth < _DEEPEST:
+        items = value.items() if isinstance(value, Mapping) else value
+        for item in sorted(items, key=repr) if isinstance(value, set | frozenset) else items:
+            yield from _bytes(item, depth + 1)
+    elif isinstance(value, nn.Module) and depth < _DEEPEST:
+        yield _fingerprint(value).encode()
+    elif callable(value) and _source(value):
+        yield _source(value).encode()
+    elif isinstance(value, type) or inspect.isbuiltin(value):
+        yield repr(value).split(" at 0x")[0].encode()
+    else:
+        yield os.urandom(16)
+
+
+_DEEPEST = 8
+
+
+def _source(thing: Any) -> str:
+    """The source of a class or function that does not come with torch; nothing where there is none."""
+    if str(getattr(thing, "__module__", "")).startswith("torch."):
+        return ""
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        return ""

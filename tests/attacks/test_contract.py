@@ -1,0 +1,353 @@
+"""What every attack in the catalog promises. There is no list to maintain: a new attack is tested as it is found."""
+
+import inspect
+from dataclasses import replace
+from functools import cache
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pytest
+import torch
+from doubles import (
+    COLOUR,
+    GREY,
+    Constant,
+    ConvNet,
+    Linear,
+    NotANumber,
+    Watched,
+    cell,
+    classes,
+    images,
+    marked,
+    problem,
+)
+
+from robeval.attacks import registry
+from robeval.ops import geometry
+from robeval.ops.microbatch import Microbatches
+from robeval.run.engine import run_cell
+from robeval.values.attack import SELECTS, AttackSpec
+from robeval.values.cell import Verdicts
+from robeval.values.threat import NORMS, ThreatModel
+
+CATALOG = registry.catalog()
+PAIRS = [pytest.param(name, norm, id=f"{name}-{norm}") for name, entry in CATALOG.items() for norm in entry.norms]
+EPS = {"linf": 0.1, "l2": 0.5}
+ROWS = 32
+
+every_attack = pytest.mark.parametrize(("name", "norm"), PAIRS)
+every_select = pytest.mark.parametrize("select", SELECTS)
+
+
+# ── what to call an attack with ──
+
+
+def params(name, eps, steps=10):
+    """The keywords that must be given."""
+    known = {"steps": steps, "step_size": eps / 4}
+    needed = [each.name for each in keywords(name) if each.default is inspect.Parameter.empty]
+    unknown = set(needed) - set(known)
+    assert not unknown, f"tell this test what to give for {unknown}"
+    return {each: known[each] for each in needed}
+
+
+def keywords(name):
+    signature = inspect.signature(CATALOG[name].function)
+    return [each for each in signature.parameters.values() if each.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+def variants(name, eps):
+    """The default and, one at a time, every other choice and switch that the signature offers."""
+    hints = get_type_hints(CATALOG[name].function)
+    yield params(name, eps)
+    for each in keywords(name):
+        choices = get_args(hints[each.name]) if get_origin(hints[each.name]) is Literal else ()
+        if hints[each.name] is bool:
+            choices = (True, False)
+        for choice in choices:
+            if choice != each.default:
+                yield params(name, eps) | {each.name: choice}
+
+
+def the_cell(name, norm, stop, start=0, seed=0, eps=None, steps=10, **spec):
+    eps = EPS[norm] if eps is None else eps
+    return cell(name, ThreatModel(norm, eps), stop, start, seed, params=params(name, eps, steps), **spec)
+
+
+def run(model, x, y, name, norm, before=None, **given):
+    about = the_cell(name, norm, len(x), **given)
+    return run_cell(about, Microbatches(model, ROWS), x, y, before)
+
+
+def same(one, other, but=()):
+    """Whether two verdicts are equal bit for bit."""
+    pairs = zip(one.columns().items(), other.columns().values())
+    return all(
+        np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
+        for (key, mine), theirs in pairs
+        if key not in but
+    )
+
+
+@cache
+def network(shape=GREY, k=10):
+    """A network, images at and between the borders of the pixel box, and labels of which a few are wrong."""
+    model, x = ConvNet(shape, k), images(24, shape, -0.2, 1.2).clamp(0, 1)
+    y = classes(model, x)
+    y[::8] = (y[::8] + 1) % k
+    return model, x, y
+
+
+# ── candidates ──
+
+
+@every_attack
+def test_candidates_have_shape_and_type_and_stay_in_ball_and_box(name, norm):
+    for shape in (GREY, COLOUR):
+        model, x, y = network(shape)
+        for given in variants(name, EPS[norm]):
+            asked = problem(model, x, y, ThreatModel(norm, EPS[norm]), ROWS)
+            adv = CATALOG[name].function(asked, **given)
+            assert adv.shape == x.shape
+            assert adv.dtype == x.dtype
+            assert geometry.inside(adv, x, asked.threat).all(), given
+            assert not adv.requires_grad
+
+
+@every_attack
+@pytest.mark.parametrize("eps", [0.0, 1e-3, 0.031, 8 / 255, 0.3, 2.0])
+def test_no_radius_makes_candidates_leave(name, norm, eps):
+    model, x, y = network(COLOUR)
+    threat = ThreatModel(norm, eps)
+    given = params(name, eps or 0.1)
+    adv = CATALOG[name].function(problem(model, x, y, threat, ROWS), **given)
+    assert geometry.inside(adv, x, threat).all()
+    if eps == 0:
+        assert torch.equal(adv, x)
+
+
+@every_attack
+def test_inputs_and_model_are_left_alone(name, norm):
+    model, images_, labels = ConvNet(COLOUR), *network(COLOUR)[1:]
+    x, y = images_.clone(), labels.clone()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    generator = torch.get_rng_state()
+    for given in variants(name, EPS[norm]):
+        CATALOG[name].function(problem(model, x, y, ThreatModel(norm, EPS[norm]), ROWS), **given)
+    assert torch.equal(x, images_)
+    assert torch.equal(y, labels)
+    assert not x.requires_grad
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert not any(part.training for part in model.modules())
+    assert torch.equal(torch.get_rng_state(), generator), "the global generator is nobody's"
+
+
+# ── the same numbers ──
+
+
+@every_attack
+def test_same_seed_same_candidates(name, norm):
+    model, x, y = network()
+    for given in variants(name, EPS[norm]):
+        one, other = (problem(model, x, y, ThreatModel(norm, EPS[norm]), ROWS, seed=5) for _ in range(2))
+        assert torch.equal(CATALOG[name].function(one, **given), CATALOG[name].function(other, **given))
+
+
+@every_attack
+@every_select
+def test_slices_of_1_and_7_and_all_give_the_same_verdicts(name, norm, select):
+    model, x, y = network()
+    n = len(x)
+    model_ = Microbatches(model, ROWS)
+    whole = run_cell(the_cell(name, norm, n, select=select, restarts=2), model_, x, y)
+    for size in (1, 7):
+        parts = []
+        for start in range(0, n, size):
+            stop = min(start + size, n)
+            about = the_cell(name, norm, stop, start, select=select, restarts=2)
+            parts.append(run_cell(about, model_, x[start:stop], y[start:stop]))
+        glued = Verdicts(**{key: np.concatenate([each.columns()[key] for each in parts]) for key in whole.columns()})
+        assert same(whole, glued)
+
+
+@every_attack
+def test_same_seed_same_verdicts(name, norm):
+    model, x, y = network()
+    assert same(run(model, x, y, name, norm, seed=3), run(model, x, y, name, norm, seed=3))
+
+
+# ── survivors ──
+
+
+@every_attack
+@every_select
+def test_samples_that_are_wrong_already_are_not_attacked(name, norm, select):
+    model, x, y = network()
+    found = run(model, x, y, name, norm, select=select)
+    wrong = (classes(model, x) != y).numpy()
+    assert wrong.sum() == 3
+    assert found.broken[wrong].all()
+    assert np.array_equal(found.attacked, ~wrong)
+    assert (found.distance[wrong] == 0).all()
+    assert (found.queries[wrong] == 0).all()
+    assert np.array_equal(found.predicted[wrong], found.clean_predicted[wrong])
+    assert not (found.escaped | found.nonfinite).any()
+
+
+@every_attack
+def test_nobody_left_to_attack(name, norm):
+    model, x, y = network()
+    asked = Watched(model)
+    found = run(asked, x, (classes(model, x) + 1) % 10, name, norm, restarts=3)
+    assert found.broken.all()
+    assert not found.attacked.any()
+    assert len(asked.sizes) == 1, "only the clean images"
+    before = replace(run(model, x, y, name, norm), broken=np.ones(len(x), bool))
+    assert not run(model, x, y, name, norm, before).attacked.any()
+    nothing = problem(model, x[:0], y[:0], ThreatModel(norm, EPS[norm]), ROWS)
+    assert CATALOG[name].function(nothing, **params(name, EPS[norm])).shape == (0, *GREY)
+
+
+@every_attack
+@every_select
+def test_one_sample(name, norm, select):
+    model, x, y = network()
+    found = run(model, x[1:2], y[1:2], name, norm, select=select)
+    assert found.attacked.tolist() == [True]
+
+
+@every_attack
+@every_select
+def test_verdicts_hold_together(name, norm, select):
+    model, x, y = network(COLOUR)
+    found = run(model, x, y, name, norm, select=select, restarts=2)
+    broken = found.broken & found.attacked
+    assert (found.predicted[broken] != found.label[broken]).all()
+    assert (found.distance[broken] <= np.float32(EPS[norm])).all()
+    assert (found.distance[broken] > 0).all() or name == "clean"
+    assert np.isnan(found.distance[~found.broken]).all()
+    assert np.array_equal(found.sample, np.arange(len(x)))
+    assert np.array_equal(found.label, y)
+
+
+# ── models that do not cooperate ──
+
+
+@every_attack
+@every_select
+def test_nan_is_no_success_and_stops_no_neighbour(name, norm, select):
+    x, light = marked(24, COLOUR)
+    model = ConvNet(COLOUR)
+    y, eps = classes(model, x), 0.05 if norm == "linf" else 0.2
+    spoiled = run(NotANumber(model), x, y, name, norm, eps=eps, select=select)
+    plain = run(model, x, y, name, norm, eps=eps, select=select)
+    assert not spoiled.broken[light].any()
+    assert not spoiled.nonfinite[~light].any()
+    if name != "clean":
+        assert spoiled.nonfinite[light].all()
+    for key, column in plain.columns().items():
+        assert np.array_equal(spoiled.columns()[key][~light], column[~light], equal_nan=column.dtype.kind == "f")
+
+
+@every_attack
+@every_select
+def test_a_constant_classifier_is_never_broken(name, norm, select):
+    x, y = images(12), torch.arange(12) % 2
+    found = run(Constant(2, answer=0), x, y, name, norm, select=select, restarts=2)
+    assert np.array_equal(found.broken, y == 1)
+    assert not (found.escaped | found.nonfinite).any()
+
+
+@every_attack
+@every_select
+def test_equal_logits_are_no_success(name, norm, select):
+    found = run(Constant(2, answer=0), images(3), torch.zeros(3, dtype=torch.int64), name, norm, select=select)
+    assert not found.broken.any()
+
+
+@every_attack
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 3), COLOUR, (4, 2, 2)], ids=str)
+@pytest.mark.parametrize("k", [2, 1000])
+def test_shapes_of_images_and_heads(name, norm, shape, k):
+    model, x = Linear(shape, k), images(9, shape)
+    y = classes(model, x)
+    y[0] = k - 1 - y[0]
+    found = run(model, x, y, name, norm)
+    assert found.label.tolist() == y.tolist()
+    assert found.clean_predicted.tolist() == classes(model, x).tolist()
+    assert not (found.escaped | found.nonfinite).any()
+
+
+# ── known answers ──
+
+
+@every_attack
+@every_select
+@pytest.mark.parametrize("seed", range(2))
+def test_a_linear_model_breaks_exactly_where_the_formula_says(name, norm, select, seed):
+    """A two-class linear model is broken exactly where eps * ||w||_dual exceeds the difference of its logits."""
+    model = Linear(COLOUR, 2, seed, scale=0.5)
+    x = images(48, COLOUR, 0.35, 0.65, seed)
+    y = classes(model, x)
+    y[::12] = 1 - y[::12]
+    margin = model.margin(x, y, norm)
+    furthest = float(margin.max())
+    assert furthest < 0.35, "or pixels may reach the border of the box"
+    draw = np.random.default_rng([seed, len(name)])
+    near = draw.choice(margin.sort().values.numpy()[12:36], 2) + np.array([-2e-5, 2e-5])  # about half are broken
+    for eps in (*near, *draw.uniform(0, furthest, 2), 1e-4, furthest + 1e-3):
+        found = run(model, x, y, name, norm, eps=float(eps), select=select, steps=60)
+        clear = ((margin - eps).abs() > 1e-5).numpy()
+        assert clear.sum() > 40
+        expected = (margin < (0 if name == "clean" else eps)).numpy()
+        assert np.array_equal(found.broken[clear], expected[clear])
+
+
+@every_attack
+def test_any_is_at_least_as_strong_as_final_and_best(name, norm):
+    model, x, y = network(COLOUR)
+    for eps in (0.01, 0.03, 0.06) if norm == "linf" else (0.05, 0.15, 0.3):
+        found = {select: run(model, x, y, name, norm, eps=eps, select=select).broken for select in SELECTS}
+        assert (found["any"] >= found["final"]).all()
+        assert (found["any"] >= found["best"]).all()
+
+
+# ── the catalog itself ──
+
+
+def test_the_catalog_is_not_empty_and_says_what_each_attack_does():
+    assert {"clean", "fgsm", "pgd", "mifgsm"} <= set(CATALOG)
+    assert list(CATALOG) == sorted(CATALOG)
+    for name, entry in CATALOG.items():
+        assert entry.name == name
+        assert entry.summary
+        assert set(entry.norms) <= set(NORMS)
+        assert entry.norms
+        assert entry.version >= 1
+
+
+def test_two_attacks_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two attacks are called 'pgd'"):
+        registry.attack("pgd", norms=("linf",))(lambda problem: problem.x)
+    assert registry.catalog()["pgd"].function is CATALOG["pgd"].function
+
+
+@every_attack
+def test_check_fills_in_every_keyword_and_the_version(name, norm):
+    spec, problems = registry.check(AttackSpec("a", name, ThreatModel(norm, 0.1), params(name, 0.1)), "suite")
+    assert problems == []
+    assert set(spec.params) == {each.name for each in keywords(name)}
+    assert spec.version == CATALOG[name].version
+
+
+def test_check_names_everything_that_is_wrong():
+    threat = ThreatModel("l1", 0.1)
+    _, problems = registry.check(AttackSpec("a", "pgd", threat, {"steps": 0, "step_sise": 1}), "suite.toml")
+    text = "\n".join(map(str, problems))
+    for part in ("takes no 'step_sise'", "'step_size' is missing", "'steps' is 0", "not defined for norm 'l1'"):
+        assert part in text
+    assert text.count("suite.toml") == 4
+    _, (problem_,) = registry.check(AttackSpec("a", "pdg", ThreatModel("linf", 0.1)), "suite.toml")
+    assert "Did you mean 'pgd'?" in str(problem_)

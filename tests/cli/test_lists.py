@@ -1,0 +1,97 @@
+"""The commands that list what there is."""
+
+import pytest
+
+from robeval.attacks import registry
+from robeval.datasets import registry as datasets
+
+
+def test_suites_lists_all_and_shows_one(robeval, home):
+    said = robeval("suites")
+    assert said.code == 0
+    assert "digits_linf" in said.out
+    assert "Digits in a hurry" in said.out
+    shown = robeval("suites", "tiny")
+    assert "steps=3, step_size=0.05" in shown.out
+    assert "linf 0.1" in shown.out
+    assert robeval("suites", home / "suites" / "tiny.toml").out == shown.out
+
+
+def test_a_shown_suite_says_what_is_special(robeval, home):
+    path = home / "suites" / "tiny.toml"
+    special = 'restarts = 5\nselect = "any"\nthreat = { norm = "linf", eps = 0.2 }\n'
+    path.write_text(path.read_text() + special)
+    assert "eps=0.2, restarts=5, select=any, steps=3" in robeval("suites", "tiny").out
+
+
+def test_a_broken_suite_is_named(refused, home):
+    (home / "suites" / "broken.toml").write_text('dataset = "digits"\n[threat\n')
+    (home / "suites" / "other.toml").write_text('dataset = "digits"\n')
+    message = refused("suites")
+    assert "broken.toml: this is not valid TOML" in message
+    assert "at line 2" in message
+    assert "other.toml: 'threat' is missing" in message
+
+
+def test_zoo_lists_all_and_shows_one(robeval, home):
+    said = robeval("zoo")
+    assert said.code == 0
+    for name in ("small", "other", "trades_mnist"):
+        assert name in said.out
+    assert "other.safetensors" in said.out
+    assert "not here" in said.out
+    shown = robeval("zoo", "small")
+    assert shown.code == 0
+    assert "A small network" in shown.out
+    assert str(home / "zoo" / "checkpoints" / "small.safetensors") in shown.out
+
+
+def test_a_model_without_weights_can_be_shown(robeval):
+    shown = robeval("zoo", "trades_mnist")
+    assert shown.code == 0
+    assert "99.48" in shown.out
+    assert "https://github.com/yaodongyu/TRADES" in shown.out
+
+
+def test_a_broken_card_is_named(refused, home):
+    path = home / "zoo" / "cards" / "broken.toml"
+    path.write_text("title = 5\n")
+    message = refused("zoo")
+    assert f"{path}: 'title' is 5, expected a text" in message
+    assert "'network' is missing" in message
+
+
+@pytest.mark.parametrize("command", ["suites", "zoo"])
+def test_unknown_names(refused, command):
+    assert "NAME: unknown name" in refused(command, "smalll")
+    assert "there is no file" in refused(command, "smalll.toml")
+
+
+def test_attacks_lists_all_with_their_parameters(robeval):
+    said = robeval("attacks")
+    assert said.code == 0
+    for name in registry.catalog():
+        assert name in said.out
+    assert "step_size" in said.out
+    assert "linf, l2" in said.out
+
+
+def test_data_lists_all_and_where_it_looked(robeval, tmp_path, monkeypatch):
+    monkeypatch.setenv("ROBEVAL_DATA", str(tmp_path / "mine"))
+    said = robeval("data", "--data-root", tmp_path / "given")
+    assert said.code == 0
+    for name in datasets.catalog():
+        assert name in said.out
+    assert "test 602" in said.out
+    assert "not here" in said.out
+    assert said.out.index(f"looked in {tmp_path / 'given'}") < said.out.index(f"looked in {tmp_path / 'mine'}")
+
+
+def test_on_a_narrow_screen_everything_is_still_there(robeval, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    for words in (["suites"], ["zoo"], ["attacks"], ["data"], ["zoo", "trades_mnist"]):
+        said = robeval(*words)
+        assert said.code == 0
+        tables = said.out.split("Weights:")[0].split("its file of weights")[0].splitlines()[:-1]
+        assert max(len(line) for line in tables if "looked in" not in line) <= 60
+        assert len(tables) < 100  # and not one letter in each line

@@ -1,0 +1,41 @@
+"""What all tests share: no files of the user, and the real data where there are any."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+# One thread, here and in the commands that tests start: on small tensors more only wait for each other.
+torch.set_num_threads(1)
+# What test modules draw when they are imported is the same in every run as well.
+torch.manual_seed(0)
+os.environ["OMP_NUM_THREADS"] = "1"
+
+ROOT = Path(__file__).parents[1]
+PLACES = (os.environ.get("ROBEVAL_DATA", ""), str(ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def same_draws_in_every_run():
+    """A test that draws numbers without a generator of its own draws the same ones every time."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_the_user(monkeypatch, tmp_path_factory):
+    """Tests find no cards, caches and data but their own."""
+    for name in ("ROBEVAL_HOME", "ROBEVAL_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ROBEVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the published MNIST and CIFAR-10 files and `checkpoints/`."""
+    for place in PLACES:
+        if place and (Path(place) / "checkpoints").is_dir():
+            return Path(place)
+    pytest.skip("no real data: ROBEVAL_DATA does not name a folder with data sets and checkpoints/")

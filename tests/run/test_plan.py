@@ -1,0 +1,317 @@
+"""Suite, models and data become cells; whatever is wrong is said before anything runs, all at once."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from doubles import GREY, Linear, classes, images, loaded, samples
+from torch import nn
+
+from robeval.attacks import registry
+from robeval.errors import UserError
+from robeval.ledger.store import Ledger
+from robeval.run.drive import execute
+from robeval.run.local import Local
+from robeval.run.plan import make_plan, pending, resolved
+from robeval.values.attack import AttackSpec
+from robeval.values.cell import CellFailure
+from robeval.values.suite import Chain, Suite
+from robeval.values.threat import ThreatModel
+
+LINF = ThreatModel("linf", 0.05)
+CLEAN = AttackSpec("clean", "clean", LINF)
+FGSM = AttackSpec("fast", "fgsm", LINF)
+PGD = AttackSpec("slow", "pgd", LINF, {"steps": 3, "step_size": 0.02})
+MODEL = Linear()
+X = images(10)
+DATA = samples(X, classes(MODEL, X), 2)
+
+
+def suite(*chains, slice_size=4, **more):
+    chains = chains or (Chain("clean", (CLEAN,)), Chain("both", (FGSM, PGD)))
+    return Suite(
+        **({"id": "suite", "title": "A suite", "dataset": "made", "split": "test", "threat": LINF} | more),
+        chains=chains,
+        slice_size=slice_size,
+    )
+
+
+def one(spec, **more):
+    return suite(Chain(spec.id, (spec,)), **more)
+
+
+def plan_of(about=None, models=None, data=DATA, limit=None, seed=0):
+    return make_plan(resolved(about or suite()), models or [loaded(MODEL, 2)], data, limit=limit, seed=seed)
+
+
+def refused(**given):
+    with pytest.raises(UserError) as caught:
+        plan_of(**given)
+    return str(caught.value)
+
+
+# ── cells ──
+
+
+def test_models_chains_and_slices_are_crossed():
+    plan = plan_of(models=[loaded(MODEL, 2, "a"), loaded(MODEL, 2, "b")])
+    found = [(cell.model, cell.attack.id, cell.slice.start, cell.slice.stop) for cell in plan.cells]
+    assert found == [
+        (model, attack, start, stop)
+        for model in "ab"
+        for attacks in (("clean",), ("fast", "slow"))
+        for start, stop in ((0, 4), (4, 8), (8, 10))
+        for attack in attacks
+    ]
+    assert len({cell.key for cell in plan.cells}) == len(plan.cells)
+
+
+def test_cells_carry_what_they_are_about():
+    for cell in plan_of(seed=5).cells:
+        assert cell.weights == "fingerprint of model"
+        assert cell.seed == 5
+        assert (cell.slice.dataset, cell.slice.split, cell.slice.content) == ("made", "test", DATA.content)
+
+
+def test_a_chain_names_the_cell_before():
+    for task in plan_of().tasks:
+        assert task.cells[0].after == ""
+        for before, cell in zip(task.cells, task.cells[1:]):
+            assert cell.after == before.key
+            assert cell.slice == before.slice
+
+
+def test_rows_of_the_table_know_their_cells():
+    plan = plan_of()
+    (model,) = plan.models
+    assert (model.suite, model.model, model.n, model.seed, model.title) == ("suite", "model", 10, 0, "A suite")
+    assert [row.id for row in model.rows] == ["clean", "both"]
+    assert [len(keys) for row in model.rows for keys in row.keys] == [1, 1, 1, 2, 2, 2]
+    assert [key for row in model.rows for keys in row.keys for key in keys] == [cell.key for cell in plan.cells]
+
+
+@pytest.mark.parametrize(("limit", "stops"), [(1, [1]), (4, [4]), (5, [4, 5]), (10, [4, 8, 10]), (99, [4, 8, 10])])
+def test_a_limit_takes_the_first_samples(limit, stops):
+    plan = plan_of(one(CLEAN), limit=limit)
+    assert [cell.slice.stop for cell in plan.cells] == stops
+    assert plan.models[0].n == min(limit, 10)
+
+
+def test_whole_slices_keep_their_keys_whatever_the_limit():
+    assert plan_of(one(CLEAN), limit=9).cells[0].key == plan_of(one(CLEAN)).cells[0].key
+
+
+def test_keywords_and_version_are_filled_in_before_the_key_is_made(monkeypatch):
+    short = plan_of(one(PGD)).cells[0]
+    assert short.attack.params == {
+        "steps": 3,
+        "step_size": 0.02,
+        "loss": "ce",
+        "kappa": None,
+        "random_start": True,
+        "clip_start": False,
+    }
+    written_out = replace(short.attack, version=99)
+    assert plan_of(one(written_out)).cells[0].key == short.key
+    entry = registry.catalog()["pgd"]
+    monkeypatch.setitem(registry._CATALOG, "pgd", replace(entry, version=entry.version + 1))
+    assert plan_of(one(PGD)).cells[0].key != short.key
+
+
+@pytest.mark.parametrize("value", ["5/255", 5 / 255])
+def test_a_fraction_is_the_number_it_stands_for(value):
+    spec = replace(PGD, params={"steps": 3, "step_size": value})
+    (cell, *_) = plan_of(one(spec)).cells
+    assert cell.attack.params["step_size"] == 5 / 255
+    assert cell.key == plan_of(one(replace(spec, params={"steps": 3, "step_size": 5 / 255}))).cells[0].key
+
+
+def test_titles_and_names_of_the_suite_do_not_change_keys():
+    other = replace(suite(), id="other", title="Another")
+    assert [cell.key for cell in plan_of(other).cells] == [cell.key for cell in plan_of().cells]
+    renamed = one(replace(CLEAN, id="natural"))
+    assert plan_of(renamed).cells[0].key == plan_of(one(CLEAN)).cells[0].key
+
+
+# ── what can be wrong ──
+
+
+class Talkative(nn.Module):
+    """Answers with a pair."""
+
+    def forward(self, x):
+        return x, x
+
+
+class Nan(nn.Module):
+    def forward(self, x):
+        return torch.full((len(x), 2), torch.nan)
+
+
+def test_everything_wrong_with_the_suite_is_named_at_once():
+    about = suite(
+        Chain("a", (replace(PGD, id="a", use="pdg"),)),
+        Chain("b", (replace(PGD, id="b", params={"steps": 0, "step_sise": 1}),)),
+        Chain("c", (FGSM, replace(PGD, id="c", threat=ThreatModel("l1", 0.1)))),
+        where="suites/suite.toml",
+    )
+    text = refused(about=about)
+    for part in (
+        "suites/suite.toml: attack 'a': unknown attack 'pdg'",
+        "Did you mean 'pgd'?",
+        "attack 'b': 'pgd': takes no 'step_sise'",
+        "Did you mean 'step_size'?",
+        "attack 'b': 'pgd': 'step_size' is missing",
+        "'steps' is 0, expected a whole number at least 1",
+        "attack 'c': 'pgd' is not defined for norm 'l1'",
+    ):
+        assert part in text
+    assert text.startswith("5 things stand in the way:")
+
+
+def test_every_model_that_does_not_fit_is_named_at_once():
+    models = [
+        loaded(Linear(GREY, 3), 2, "three"),
+        loaded(Linear((3, 4, 4)), 2, "colour"),
+        loaded(Nan(), 2, "nan"),
+        loaded(Talkative(), 2, "talkative"),
+        loaded(MODEL, 2, "twice"),
+        loaded(MODEL, 2, "twice"),
+    ]
+    text = refused(models=models)
+    for part in (
+        "model 'three': its output for 2 images is (2, 3), expected logits of shape (2, 2)",
+        "model 'colour': it cannot take images of shape (2, 1, 6, 6)",
+        "model 'nan': its logits for the first images are NaN or infinite",
+        "model 'talkative': its output for 2 images is tuple",
+        "'twice' is named twice",
+    ):
+        assert part in text
+    assert text.startswith("5 things stand in the way:")
+
+
+def test_one_thing_wrong_is_said_plainly():
+    assert refused(about=one(replace(CLEAN, use="cleen"))).startswith("suite: attack 'clean': unknown attack 'cleen'")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"restarts": 0}, "restarts"),
+        ({"select": "worst"}, "select"),
+        ({"threat": ThreatModel("linf", -0.1)}, "eps"),
+        ({"threat": ThreatModel("linf", float("nan"))}, "eps"),
+        ({"threat": ThreatModel("l2", float("inf"))}, "eps"),
+        ({"threat": ThreatModel("linf", 8.0)}, "8/255"),
+    ],
+)
+def test_a_suite_made_in_python_is_checked_like_a_file(change, named):
+    """No restart at all would report an untouched model as robust, and an unknown choice another than was meant."""
+    assert named in refused(about=one(replace(FGSM, **change)))
+
+
+def test_one_image_of_data_is_enough_to_plan():
+    assert len(plan_of(one(CLEAN), data=samples(X[:1], torch.zeros(1, dtype=torch.int64), 2)).cells) == 1
+
+
+# ── what is due ──
+
+
+def local(ledger, model=MODEL, data=DATA):
+    return Local({"model": loaded(model, 2)}, data, ledger, torch.device("cpu"), microbatch=4)
+
+
+def test_what_is_in_the_ledger_is_not_due(tmp_path):
+    plan, ledger = plan_of(), Ledger(tmp_path)
+    assert list(pending(plan, ledger)) == list(plan.tasks)
+    first, both = plan.tasks[0], plan.tasks[3]
+    for outcome in local(ledger).run([first, both]):
+        ledger.put(outcome)
+    assert list(pending(plan, ledger)) == [*plan.tasks[1:3], *plan.tasks[4:]]
+
+
+def test_a_chain_goes_on_after_its_last_finished_cell(tmp_path):
+    plan, ledger = plan_of(suite(Chain("three", (FGSM, PGD, replace(PGD, id="x", restarts=3))))), Ledger(tmp_path)
+    outcomes = list(local(ledger).run(plan.tasks[:1]))
+    for done in range(3):
+        due = next(iter(pending(plan, ledger)))
+        assert due.cells == plan.tasks[0].cells[done:]
+        if done:
+            for name, column in outcomes[done - 1].verdicts.columns().items():
+                assert column.tobytes() == due.before.columns()[name].tobytes()
+        resumed = list(local(ledger).run([due]))
+        for mine, whole in zip(resumed, outcomes[done:], strict=True):
+            assert mine.cell == whole.cell
+            for name, column in whole.verdicts.columns().items():
+                assert column.tobytes() == mine.verdicts.columns()[name].tobytes()
+        ledger.put(outcomes[done])
+    assert list(pending(plan, ledger)) == list(plan.tasks[1:])
+
+
+def test_a_cell_whose_predecessor_is_missing_is_done_again_with_it(tmp_path):
+    plan, ledger = plan_of(suite(Chain("two", (FGSM, PGD)), slice_size=10)), Ledger(tmp_path)
+    _, second = local(ledger).run(plan.tasks)
+    ledger.put(second)
+    assert list(pending(plan, ledger)) == list(plan.tasks)
+
+
+def test_a_failed_cell_stays_due(tmp_path):
+    plan, ledger = plan_of(one(CLEAN)), Ledger(tmp_path)
+    ledger.fail(CellFailure(plan.cells[0], "no", ""))
+    assert list(pending(plan, ledger)) == list(plan.tasks)
+
+
+# ── the loop ──
+
+
+class Scripted:
+    """An executor that fails the second chain."""
+
+    def __init__(self, ledger):
+        self.inner = local(ledger)
+
+    def run(self, tasks):
+        for number, task in enumerate(tasks):
+            if number == 1:
+                yield CellFailure(task.cells[0], "gave up", "line 1")
+            else:
+                yield from self.inner.run([task])
+
+
+def test_the_loop_records_results_and_failures_and_goes_on(tmp_path):
+    plan, ledger, heard = plan_of(), Ledger(tmp_path), []
+    assert execute(plan, ledger, Scripted(ledger), heard.append) == 1
+    assert len(heard) == len(plan.cells)
+    failed = plan.tasks[1].cells[0].key
+    assert ledger.failure(failed) == "gave up"
+    assert failed not in ledger
+    assert [model.name for model in ledger.plans()] == ["suite--model"]
+    assert [task.cells[0].key for task in pending(plan, ledger)] == [failed]
+    heard.clear()
+    assert execute(plan, ledger, local(ledger), heard.append) == 0
+    assert [outcome.cell.key for outcome in heard] == [failed]
+    assert ledger.failure(failed) is None
+    assert execute(plan, ledger, local(ledger), heard.append) == 0
+    assert len(heard) == 1, "nothing is computed twice"
+
+
+def test_a_loss_that_needs_more_classes_is_refused():
+    said = refused(about=one(replace(PGD, params={"steps": 1, "step_size": 0.1, "loss": "dlr"})))
+    assert "attack 'slow': loss 'dlr' needs 3 classes, but made has 2" in said
+
+
+def test_a_model_that_raises_anything_is_named():
+    class Strange(nn.Module):
+        def forward(self, x):
+            raise KeyError("no such layer")
+
+    assert "model 'model'" in refused(models=[loaded(Strange(), 2)])
+
+
+def test_a_cell_that_two_chains_share_is_computed_once(tmp_path):
+    about = suite(Chain("alone", (FGSM,)), Chain("first of two", (replace(FGSM, id="again"), PGD)))
+    plan, ledger, outcomes = plan_of(about, limit=4), Ledger(tmp_path), []
+    executor = Local({"model": loaded(MODEL, 2)}, DATA, ledger, torch.device("cpu"), 4)
+    execute(plan, ledger, executor, outcomes.append)
+    assert len(plan.cells) == 3
+    assert [outcome.cell.attack.id for outcome in outcomes] == ["fast", "slow"]

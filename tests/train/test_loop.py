@@ -1,0 +1,172 @@
+"""Training as a whole: the files it leaves, and that nothing else changes."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from doubles import samples
+
+from robeval.datasets import registry as datasets
+from robeval.errors import UserError
+from robeval.train.loop import Epoch, train
+from robeval.values.card import Input, ModelCard, Network, Published
+from robeval.zoo import cards, checkpoints
+from robeval.zoo.load import load_model
+
+CPU = torch.device("cpu")
+RECIPE = {
+    "method": "trades",
+    "steps": 2,
+    "step_size": 0.05,
+    "eps": "1/10",
+    "epochs": 3,
+    "batch_size": 40,
+    "learning_rate": 0.05,
+    "momentum": 0.9,
+    "threads": 1,
+}
+NETWORK = Network("small_cnn", {"width": 2, "hidden": 8, "padding": 1})
+PUBLISHED = (Published("natural", 99.0, "a paper"),)
+CARD = ModelCard("small", "Small", "digits", NETWORK, training=RECIPE, published=PUBLISHED, where="small.toml")
+
+
+@pytest.fixture(scope="module")
+def some():
+    """100 digits, which 40 does not divide."""
+    return samples(*datasets.load("digits", "train").slice(0, 100), num_classes=10, dataset="digits")
+
+
+def trained(some, out, listen=lambda epoch: None, card=CARD, **changes):
+    return train(replace(card, training=RECIPE | changes), some, out, CPU, listen)
+
+
+def weights(path):
+    return (path.parents[1] / "checkpoints" / f"{path.stem}.safetensors").read_bytes()
+
+
+def test_it_writes_a_card_and_the_weights_that_belong_to_it(some, tmp_path):
+    path = trained(some, tmp_path / "new" / "folder")
+    assert path == tmp_path / "new" / "folder" / "cards" / "small.toml"
+    card = cards.load(str(path))
+    assert card.checkpoint.file == "small.safetensors"
+    assert card.checkpoint.sha256 == hashlib.sha256(weights(path)).hexdigest()
+    assert replace(card, checkpoint=None, where=CARD.where) == replace(CARD, published=())
+    model = load_model(card, some.shape, some.num_classes)
+    assert model.module(some.slice(0, 4)[0]).isfinite().all()
+    found = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file())
+    assert found == ["new/folder/cards/small.toml", "new/folder/checkpoints/small.safetensors"]
+
+
+def test_the_new_card_trains_the_same_again(some, tmp_path):
+    first = trained(some, tmp_path / "first")
+    second = train(cards.load(str(first)), some, tmp_path / "second", CPU, lambda epoch: None)
+    assert weights(first) == weights(second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("method", ["natural", "madry", "trades"])
+def test_same_seed_same_bytes_other_seed_other_bytes(some, tmp_path, method):
+    ball = ("steps", "step_size", "eps")
+    recipe = {key: value for key, value in RECIPE.items() if method != "natural" or key not in ball}
+    for name, seed in (("one", 1), ("again", 1), ("two", 2)):
+        torch.rand(seed)  # whatever was drawn before does not matter
+        card = replace(CARD, training=recipe | {"method": method, "seed": seed})
+        train(card, some, tmp_path / name, CPU, lambda epoch: None)
+    one, again, two = (weights(tmp_path / name / "cards" / "small.toml") for name in ("one", "again", "two"))
+    assert one == again
+    assert one != two
+
+
+def test_torch_is_left_as_it_was(some, tmp_path):
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    trained(some, tmp_path, threads=threads + 1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+    assert torch.is_grad_enabled()
+
+
+def test_every_epoch_is_heard_of(some, tmp_path):
+    heard: list[Epoch] = []
+    trained(some, tmp_path, heard.append, method="madry", epochs=20, learning_rate=0.2, eps=0.01, step_size=0.01)
+    assert [(epoch.number, epoch.count) for epoch in heard] == [(number, 20) for number in range(1, 21)]
+    assert heard[-1].loss < heard[0].loss < 2.4  # it begins at log 10, where every class is as likely
+    assert heard[-1].accuracy > heard[0].accuracy
+    assert all(0 <= epoch.accuracy <= 1 and epoch.images_per_second > 0 for epoch in heard)
+
+
+def test_the_first_loss_is_that_of_ten_equal_classes(some, tmp_path):
+    heard: list[Epoch] = []
+    trained(some, tmp_path, heard.append, epochs=1, learning_rate=1e-9, beta=0)
+    assert heard[0].loss == pytest.approx(2.302585, abs=1e-5)
+
+
+def test_the_rate_falls_where_the_recipe_says(some, tmp_path):
+    """With a rate of next to nothing from the second epoch on, there is no telling a third from none."""
+    stop = {"decay_epochs": [2], "decay_factor": 1e-30}
+    assert weights(trained(some, tmp_path / "1", epochs=1)) == weights(trained(some, tmp_path / "3", epochs=3, **stop))
+
+
+@pytest.mark.parametrize("rate", [1e30, 1e-3])
+def test_a_loss_that_is_not_finite_stops_with_the_epoch_and_leaves_no_file(some, tmp_path, rate):
+    heard: list[Epoch] = []
+    momentum = 0.9 if rate > 1 else 1e15  # the second grows over some steps
+    with pytest.raises(UserError, match=r"small\.toml: the loss or a weight is not finite after epoch \d of 3"):
+        trained(some, tmp_path, heard.append, learning_rate=rate, momentum=momentum)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_in_between_keeps_the_files_of_before(some, tmp_path):
+    path = trained(some, tmp_path)
+    before = path.read_bytes(), weights(path)
+
+    def interrupt(epoch):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(some, tmp_path, interrupt, seed=5)
+    assert (path.read_bytes(), weights(path)) == before
+
+
+@pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.Adam])
+def test_the_optimisers_and_weight_decay_are_those_of_torch(some, tmp_path, optimiser):
+    """One step on all images at once, made by hand from the same first weights."""
+    card = replace(CARD, network=replace(NETWORK, params={**NETWORK.params, "drop": 0}))
+    once = {
+        "method": "natural",
+        "epochs": 1,
+        "batch_size": 100,
+        "weight_decay": 0.1,
+        "optimiser": optimiser.__name__.lower(),
+    }
+
+    def net(rate):
+        path = train(replace(card, training=once | {"learning_rate": rate}), some, tmp_path, CPU, lambda epoch: None)
+        return load_model(cards.load(str(path)), some.shape, 10).module.requires_grad_(True)
+
+    x, y = some.slice(0, 100)
+    by_hand, found = net(1e-30), net(0.01)
+    F.cross_entropy(by_hand(x), y).backward()
+    optimiser(by_hand.parameters(), lr=0.01, weight_decay=0.1).step()
+    for ours, theirs in zip(found.parameters(), by_hand.parameters(), strict=True):
+        clear = theirs.grad.abs() > 1e-6  # Adam steps by the sign, even of what is only rounding
+        torch.testing.assert_close(ours[clear], theirs[clear], rtol=1e-4, atol=1e-6)
+
+
+def test_the_input_layer_is_trained_behind_but_not_saved(some, tmp_path):
+    card = replace(CARD, input=Input("fixed", (0.3,), (0.4,)))
+    path = trained(some, tmp_path, card=card)
+    assert sorted(checkpoints.read(tmp_path / "checkpoints" / "small.safetensors")) == sorted(
+        load_model(CARD, some.shape, 10, tmp_path / "checkpoints" / "small.safetensors").module.state_dict()
+    )
+    assert cards.load(str(path)).input == card.input
+    assert weights(path) != weights(trained(some, tmp_path / "plain"))
+
+
+def test_a_bad_recipe_or_network_stops_before_anything_is_made(some, tmp_path):
+    with pytest.raises(UserError, match="only 100 training images"):
+        trained(some, tmp_path, batch_size=101)
+    with pytest.raises(UserError, match="unknown architecture 'small_cn'"):
+        trained(some, tmp_path, card=replace(CARD, network=Network("small_cn")))
+    assert list(tmp_path.iterdir()) == []

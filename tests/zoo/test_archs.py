@@ -1,0 +1,107 @@
+"""Network families: sizes, names and arithmetic of the released definitions."""
+
+import pytest
+import torch
+from torch import nn
+
+from robeval.errors import UserError
+from robeval.zoo.archs import registry
+from robeval.zoo.layouts import fit
+
+CIFAR, MNIST = (3, 32, 32), (1, 28, 28)
+
+
+def build(name, shape=CIFAR, classes=10, **params):
+    return registry.build(name, params, shape, classes, "card.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "params", "expected"),
+    [
+        ("small_cnn", MNIST, {}, 312_202),
+        ("wide_resnet", CIFAR, {}, 46_160_474),
+        ("wide_resnet", CIFAR, {"depth": 40, "widen_factor": 10, "drop_rate": 0.2}, 55_841_754),
+        ("resnet_option_a", CIFAR, {}, 269_722),
+    ],
+)
+def test_numbers_of_parameters(name, shape, params, expected):
+    with torch.device("meta" if name == "wide_resnet" else "cpu"):
+        network = build(name, shape, **params)
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected
+
+
+def norm(prefix):
+    return {f"{prefix}.{part}" for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")}
+
+
+def test_the_names_of_wide_resnet_are_those_of_the_released_file():
+    names = {"conv1.weight", "fc.weight", "fc.bias"} | norm("bn1")
+    for b in (1, 2, 3):
+        names.add(f"block{b}.layer.0.convShortcut.weight")
+        for i in (0, 1):
+            here = f"block{b}.layer.{i}"
+            names |= norm(f"{here}.bn1") | norm(f"{here}.bn2") | {f"{here}.conv1.weight", f"{here}.conv2.weight"}
+    assert set(build("wide_resnet", depth=16, widen_factor=2).state_dict()) == names
+
+
+def test_a_released_wide_resnet_with_its_unused_block_fits():
+    network = build("wide_resnet", depth=10, widen_factor=1)
+    state = network.state_dict()
+    unused = {f"sub_{name}": tensor for name, tensor in state.items() if name.startswith("block1.")}
+    (note,) = fit(state | unused, network, "model_cifar_wrn.pt")
+    assert "sub_block1.*" in note
+
+
+def test_a_block_of_wide_resnet_is_the_equation():
+    network = build("wide_resnet", depth=10, widen_factor=2).eval()
+    block = network.block2.layer[0]
+    x = torch.randn(2, 32, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        active = torch.relu(block.bn1(x))
+        expected = block.convShortcut(active) + block.conv2(torch.relu(block.bn2(block.conv1(active))))
+        assert torch.equal(block(x), expected)
+        assert block(x).shape == (2, 64, 4, 4)
+
+
+def test_the_shortcut_of_option_a_has_no_weights_and_pads_both_sides():
+    block = build("resnet_option_a", depth=8).layer2[0].eval()
+    nn.init.zeros_(block.conv2.weight)
+    x = torch.rand(2, 16, 8, 8)
+    with torch.no_grad():
+        out = block(x)
+    assert out.shape == (2, 32, 4, 4)
+    assert torch.equal(out[:, 8:24], x[:, :, ::2, ::2])
+    assert not out[:, :8].any()
+    assert not out[:, 24:].any()
+
+
+@pytest.mark.parametrize("name", ["small_cnn", "wide_resnet", "resnet_option_a"])
+@pytest.mark.parametrize(("shape", "classes"), [(MNIST, 10), (CIFAR, 7)])
+def test_every_shape_gives_logits(name, shape, classes):
+    params = {"depth": 10, "widen_factor": 1} if name == "wide_resnet" else {}
+    logits = build(name, shape, classes, **params)(torch.rand(2, *shape))
+    assert logits.shape == (2, classes)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "expected"),
+    [
+        ("wide_resnet", {"depth": 28 + 1}, "cannot have depth 29: it has to be 6 n + 4"),
+        ("wide_resnet", {"depth": 4}, "cannot have depth 4"),
+        ("resnet_option_a", {"depth": 18}, "cannot have depth 18: it has to be 6 n + 2"),
+        ("resnet_option_a", {"depth": 2}, "cannot have depth 2"),
+        ("wide_resnet", {"width": 10}, "takes no 'width'"),
+        ("wide_resnet", {"widen_factor": 0}, "'widen_factor' is 0, expected a whole number at least 1"),
+        ("wideresnet", {}, "unknown architecture 'wideresnet'\n  Did you mean 'wide_resnet'?"),
+    ],
+)
+def test_what_cannot_be_built_is_named(name, params, expected):
+    with pytest.raises(UserError) as caught:
+        build(name, **params)
+    assert expected in str(caught.value)
+
+
+def test_small_images_need_padding():
+    with pytest.raises(UserError, match="Set 'padding = 1'"):
+        build("small_cnn", (1, 8, 8))
+    assert build("small_cnn", (1, 8, 8), padding=1)(torch.rand(2, 1, 8, 8)).shape == (2, 10)
