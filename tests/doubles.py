@@ -58,7 +58,7 @@ class Linear(nn.Module):
         """How far each image is from the nearest boundary in float64, (n,); negative where it is wrong already."""
         weight, bias = self.weight.detach().double(), self.bias.detach().double()
         logits = (x.double() - 0.5).flatten(1) @ weight.T + bias
-        dual = {"linf": 1, "l2": 2}[norm]
+        dual = {"linf": 1, "l2": 2, "l1": torch.inf}[norm]
         length = torch.linalg.vector_norm(weight[:, None] - weight[None], ord=dual, dim=2)  # (k, k)
         ahead = (logits.gather(1, y[:, None]) - logits) / length[y]  # 0/0 at the true class
         return ahead.scatter(1, y[:, None], torch.inf).amin(dim=1)

@@ -6,7 +6,7 @@ from robeval.attacks.registry import attack
 from robeval.ops.problem import Problem
 
 
-@attack("clean", norms=("linf", "l2"))
+@attack("clean", norms=("linf", "l2", "l1"), gradients=False)
 def clean(problem: Problem) -> Tensor:
     """The clean images. Cost: none."""
     return problem.x

@@ -4,18 +4,28 @@ from typing import Literal
 
 from torch import Tensor
 
-from robeval.attacks.registry import attack
-from robeval.ops.losses import LOSSES
+from robeval.attacks.registry import attack, fit_loss
+from robeval.ops.losses import chosen
 from robeval.ops.problem import Problem
+from robeval.ops.targets import Rule, aim
 
 
-@attack("fgsm", norms=("linf", "l2"), paper="arXiv:1412.6572")
-def fgsm(problem: Problem, *, loss: Literal["ce", "margin", "dlr"] = "ce", random_start: bool = False) -> Tensor:
+@attack("fgsm", norms=("linf", "l2"), paper="arXiv:1412.6572", fit=fit_loss)
+def fgsm(
+    problem: Problem,
+    *,
+    loss: Literal["ce", "margin", "dlr"] = "ce",
+    target: Rule = "none",
+    random_start: bool = False,
+) -> Tensor:
     """One step as long as the radius: section 4 of the paper; for l2 along the unit gradient.
 
     With `random_start` (Bilateral Adversarial Training, Tables 3 and 4) the step begins at a random point of the
-    ball and its end is projected back. Cost: 1 forward, 1 backward.
+    ball and its end is projected back. With a `target` it goes towards a wrong class: the most confusing or least
+    likely by the clean logits, or a random one; a sample is still broken by any wrong class.
+    Cost: 1 forward, 1 backward, and 1 forward to choose a target.
     """
+    target_classes = aim(problem, target)
     start = problem.random_point() if random_start else problem.x
-    slope = problem.gradient(start, LOSSES[loss])  # (n, c, h, w)
+    slope = problem.gradient(start, chosen(loss, target != "none"), target_classes)  # (n, c, h, w)
     return problem.project(start + problem.threat.eps * problem.steepest(slope))

@@ -1,17 +1,17 @@
 """Projected gradient descent (Madry et al., 2018, https://arxiv.org/abs/1706.06083)."""
 
-from functools import partial
 from typing import Literal
 
 from torch import Tensor
 
-from robeval.attacks.registry import attack
-from robeval.ops.losses import LOSSES, hinged_margin
+from robeval.attacks.registry import attack, fit_loss
+from robeval.ops.losses import chosen
 from robeval.ops.problem import Problem
+from robeval.ops.targets import Rule, aim
 from robeval.values.parameters import Count, NotNegative, Positive
 
 
-@attack("pgd", norms=("linf", "l2"), paper="arXiv:1706.06083")
+@attack("pgd", norms=("linf", "l2"), paper="arXiv:1706.06083", fit=fit_loss)
 def pgd(
     problem: Problem,
     *,
@@ -19,6 +19,7 @@ def pgd(
     step_size: Positive,
     loss: Literal["ce", "margin", "dlr"] = "ce",
     kappa: NotNegative | None = None,
+    target: Rule = "none",
     random_start: bool = True,
     clip_start: bool = False,
 ) -> Tensor:
@@ -28,11 +29,13 @@ def pgd(
     Bilateral Adversarial Training with 100 steps of 2/255 from a random point. TRADES and BAT leave that
     point outside the pixel box until the first projection; Madry and Yang clip it first (`clip_start`).
     "PGD-CW" of the Madry challenges is `loss = "margin", kappa = 50`; without kappa the margin has no hinge.
-    Cost: `steps` forwards and backwards.
+    With a `target` the loss is that of reaching one wrong class, chosen by the clean logits or at random; a sample
+    is still broken by any wrong class. Cost: `steps` forwards and backwards, and 1 forward to choose a target.
     """
-    climb = LOSSES[loss] if kappa is None else partial(hinged_margin, kappa=kappa)
+    target_classes = aim(problem, target)
+    climb = chosen(loss, target != "none", kappa)
     adv = problem.random_point(clip=clip_start) if random_start else problem.x
     for _ in problem.steps(steps):
-        slope = problem.gradient(adv, climb)  # (n, c, h, w)
+        slope = problem.gradient(adv, climb, target_classes)  # (n, c, h, w)
         adv = problem.project(adv + step_size * problem.steepest(slope))
     return adv

@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar
@@ -11,8 +11,9 @@ from torch import Tensor
 
 import robeval.attacks
 from robeval.errors import UserError, nearest
+from robeval.ops.losses import too_few_classes
 from robeval.ops.problem import Problem
-from robeval.values.attack import SELECTS, AttackSpec
+from robeval.values.attack import SCORES, SELECTS, AttackSpec
 from robeval.values.parameters import resolve
 
 
@@ -24,6 +25,9 @@ class Attack(Protocol):
         ...
 
 
+Fit = Callable[[Mapping[str, Any], int], Mapping[str, Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An attack in the catalog.
@@ -31,14 +35,20 @@ class Entry:
     Attributes:
         norms: the norms it is defined for.
         paper: where it is from.
+        minimal: it makes the distance small instead of staying in the ball.
+        gradients: it needs gradients of the model.
+        fit: what its keywords become for a number of classes; raises UserError where they cannot be done.
         version: raised when a fix changes results, so that old cells are computed again.
     """
 
     name: str
     function: Callable[..., Tensor]
     norms: tuple[str, ...]
-    paper: str
-    version: int
+    paper: str = ""
+    minimal: bool = False
+    gradients: bool = True
+    fit: Fit | None = None
+    version: int = 1
 
     @property
     def summary(self) -> str:
@@ -51,22 +61,42 @@ Function = TypeVar("Function", bound=Callable[..., Tensor])
 _CATALOG: dict[str, Entry] = {}
 
 
-def attack(name: str, *, norms: tuple[str, ...], paper: str = "", version: int = 1) -> Callable[[Function], Function]:
-    """Enter a function `(problem, *, ...) -> candidates` into the catalog under `name`."""
+def attack(
+    name: str,
+    *,
+    norms: tuple[str, ...],
+    paper: str = "",
+    minimal: bool = False,
+    gradients: bool = True,
+    fit: Fit | None = None,
+    version: int = 1,
+) -> Callable[[Function], Function]:
+    """Enter a function `(problem, *, ...) -> candidates` into the catalog under `name`; see `Entry`."""
 
     def enter(function: Function) -> Function:
         if name in _CATALOG:
             raise ValueError(f"two attacks are called {name!r}")
-        _CATALOG[name] = Entry(name, function, norms, paper, version)
+        _CATALOG[name] = Entry(name, function, norms, paper, minimal, gradients, fit, version)
         return function
 
     return enter
 
 
+def fit_loss(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
+    """A `fit` for attacks with keywords `loss` and perhaps `target`.
+
+    Raises:
+        UserError: the loss compares more logits than there are.
+    """
+    if wrong := too_few_classes(params["loss"], params.get("target", "none") != "none", classes):
+        raise UserError(wrong, fix='Take loss = "margin".')
+    return params
+
+
 def catalog() -> dict[str, Entry]:
     """Every attack by name: those of this package, and those of the entry-point group `robeval.attacks`."""
-    for module in pkgutil.iter_modules(robeval.attacks.__path__):
-        importlib.import_module(f"robeval.attacks.{module.name}")
+    for module in pkgutil.walk_packages(robeval.attacks.__path__, "robeval.attacks."):
+        importlib.import_module(module.name)
     for point in entry_points(group="robeval.attacks"):
         point.load()
     return dict(sorted(_CATALOG.items()))
@@ -79,16 +109,28 @@ def check(spec: AttackSpec, where: str) -> tuple[AttackSpec, list[UserError]]:
         return spec, [UserError(f"unknown attack '{spec.use}'", where=where, fix=nearest(spec.use, known))]
     entry = known[spec.use]
     params, problems = resolve(entry.function, spec.params, f"{where}: '{spec.use}'")
-    if spec.threat.norm not in entry.norms:
-        problems.append(
-            UserError(
-                f"'{spec.use}' is not defined for norm '{spec.threat.norm}'",
-                where=where,
-                fix=f"It can do: {', '.join(entry.norms)}.",
-            )
-        )
+    norm = (spec.minimises or spec.threat.norm) if entry.minimal else spec.threat.norm
+    problems += [UserError(what, where=where, fix=fix) for what, fix in _amiss(spec, entry, norm)]
+    return replace(spec, params=params, version=entry.version, minimises=norm if entry.minimal else ""), problems
+
+
+def _amiss(spec: AttackSpec, entry: Entry, norm: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with the keys that every attack has, and what to do."""
+    if norm not in entry.norms:
+        yield f"'{spec.use}' is not defined for norm '{norm}'", f"It can do: {', '.join(entry.norms)}."
     if spec.restarts < 1:
-        problems.append(UserError(f"'restarts' is {spec.restarts}", where=where, fix="Give 1 or more."))
+        yield f"'restarts' is {spec.restarts}", "Give 1 or more."
+    if spec.eot < 1:
+        yield f"'eot' is {spec.eot}", "Give 1 or more."
     if spec.select not in SELECTS:
-        problems.append(UserError(f"unknown 'select' '{spec.select}'", where=where, fix=nearest(spec.select, SELECTS)))
-    return replace(spec, params=params, version=entry.version), problems
+        yield f"unknown 'select' '{spec.select}'", nearest(spec.select, SELECTS)
+    if spec.score not in SCORES:
+        yield f"unknown 'score' '{spec.score}'", nearest(spec.score, SCORES)
+    if not entry.minimal and (spec.minimises or spec.score != "threshold"):
+        key = "minimises" if spec.minimises else "score"
+        yield f"'{spec.use}' takes no '{key}'", "It is for attacks that minimise a distance."
+    if entry.minimal and spec.select == "best":
+        yield f"'{spec.use}' has no one loss whose best iterate could count", "Take 'final' or 'any'."
+    if entry.minimal and spec.score == "native" and norm != spec.threat.norm:
+        found = f"score 'native' compares distances in {norm}, but eps {spec.threat.eps:g} is a radius in "
+        yield found + spec.threat.norm, f'Give threat = {{ norm = "{norm}", eps = ... }}.'

@@ -37,6 +37,10 @@ def encode(result: CellResult) -> bytes:
         "eps": cell.attack.threat.eps,
         "select": cell.attack.select,
         "restarts": cell.attack.restarts,
+        "minimises": cell.attack.minimises,
+        "score": cell.attack.score if cell.attack.minimises else "",
+        "eot": cell.attack.eot,
+        "source": cell.source,
         "seed": cell.seed,
     }
     header["sha256"] = _sha256(header, result.verdicts)

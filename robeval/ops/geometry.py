@@ -1,4 +1,4 @@
-"""Balls around images: distance, projection, steepest direction and random points, for l-inf and l2.
+"""Balls around images: distance, projection, steepest direction and random points, for l-inf, l2 and l1.
 
 Points, images and slopes are float32 (n, c, h, w). What `project` returns is inside the ball and the pixel
 box *exactly*, as `inside` checks it, not merely up to rounding: float32 numbers near the sphere are rounded
@@ -26,23 +26,32 @@ def norms(delta: Tensor, norm: str) -> Tensor:
     return torch.linalg.vector_norm(flat, ord=order, dim=1)
 
 
-def distance(points: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
-    """||points - x|| per row in the threat model's norm, float64 (n,); the difference itself is exact."""
-    return norms(points.double() - x.double(), threat.norm)
+def distance(points: Tensor, x: Tensor, norm: str) -> Tensor:
+    """||points - x|| per row, float64 (n,); the difference itself is exact."""
+    return norms(points.double() - x.double(), norm)
+
+
+def boxed(points: Tensor, threat: ThreatModel) -> Tensor:
+    """Which rows are inside the pixel box, bool (n,). NaN is outside."""
+    low, high = threat.box
+    return ((points >= low) & (points <= high)).flatten(1).all(dim=1)
+
+
+def near(points: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
+    """Which rows are within eps of x without any tolerance, bool (n,). NaN is not.
+
+    The difference of the float32 images is taken in float64, where it is exact, and also has to hold when it is
+    rounded to float32, as the checkers of public challenges compute it.
+    """
+    within = distance(points, x, threat.norm) <= threat.eps
+    if threat.norm == "linf":
+        within &= ((points - x).abs().double() <= threat.eps).flatten(1).all(dim=1)
+    return within
 
 
 def inside(points: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
-    """Which rows are within eps of x and inside the pixel box, without any tolerance, bool (n,).
-
-    The difference of the float32 images is taken in float64, where it is exact, and also has to hold when it is
-    rounded to float32, as the checkers of public challenges compute it. NaN is outside.
-    """
-    low, high = threat.box
-    boxed = ((points >= low) & (points <= high)).flatten(1).all(dim=1)
-    near = distance(points, x, threat) <= threat.eps
-    if threat.norm == "linf":
-        near &= ((points - x).abs().double() <= threat.eps).flatten(1).all(dim=1)
-    return boxed & near
+    """Which rows are in the ball and in the pixel box, bool (n,)."""
+    return boxed(points, threat) & near(points, x, threat)
 
 
 def limits(x: Tensor, threat: ThreatModel) -> tuple[Tensor, Tensor]:
@@ -59,13 +68,15 @@ def limits(x: Tensor, threat: ThreatModel) -> tuple[Tensor, Tensor]:
 
 
 def project(points: Tensor, x: Tensor, threat: ThreatModel, bounds: tuple[Tensor, Tensor]) -> Tensor:
-    """The points moved into the ball and then the pixel box; points inside both do not move.
+    """The points moved into the ball and the pixel box; points inside both do not move.
 
-    `bounds` is `limits(x, threat)`, given because it stays the same over all steps of an attack. For l-inf the
-    result is the nearest point inside both.
+    `bounds` is `limits(x, threat)`, given because it stays the same over all steps of an attack. For l-inf and l1
+    the result is the nearest point inside both; for l2 it is the nearest in the ball, then clipped, as attacks do.
     """
     if threat.norm == "l2":
         points = _into_l2_ball(points, x, threat)
+    if threat.norm == "l1":
+        points = _into_l1_ball(points, x, threat)
     return points.clamp(*bounds)
 
 
@@ -78,19 +89,59 @@ def _towards(x: Tensor, bound: Tensor, eps: float) -> Tensor:
 def _into_l2_ball(points: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
     """Rows outside are scaled to a radius that is smaller than eps by what rounding to float32 can add."""
     delta = points.double() - x.double()
-    length = _per_row(norms(delta, "l2"))
-    # A number of size 1 or less is at most 2^-25 away from a float32, in each of the row's dimensions.
-    rounding = 2.0**-24 * max(map(abs, threat.box)) * math.sqrt(math.prod(x.shape[1:]))
-    radius = max(threat.eps - rounding, 0.0)
+    length = per_row(norms(delta, "l2"))
+    radius = max(threat.eps - _rounding(threat) * math.sqrt(math.prod(x.shape[1:])), 0.0)
     scaled = x.double() + delta * (radius / length.clamp_min(1e-300))
     return torch.where(length <= threat.eps, points, scaled.to(points.dtype))
 
 
-def steepest(slope: Tensor, threat: ThreatModel) -> Tensor:
-    """The step of norm 1 that climbs `slope` fastest: its sign, or its unit vector; 0 where it is 0."""
-    if threat.norm == "linf":
+def _into_l1_ball(points: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
+    """The nearest points, in l2, that are in the l1 ball and the pixel box (Croce & Hein, 2021, Proposition 2.1).
+
+    The change of each pixel is shrunk by one number per row and cut at the box; that number is where a sum
+    that is piecewise linear in it, with two kinks a pixel, equals eps.
+    """
+    low, high = threat.box
+    start = x.double().flatten(1)
+    wanted = points.double().flatten(1) - start
+    size = wanted.abs()
+    room = torch.where(wanted > 0, high - start, start - low).clamp_min(0)
+    cut = torch.minimum(size, room)
+    # The sum of clamp(size - shrink, 0, room) falls with slope 1 between the kinks size - room and size.
+    kinks = torch.cat([(size - cut), size], dim=1)
+    slopes = torch.cat([-torch.ones_like(size), torch.ones_like(size)], dim=1)
+    kinks, order = kinks.sort(dim=1)
+    slopes = slopes.gather(1, order).cumsum(dim=1)
+    widths = kinks.diff(dim=1, prepend=torch.zeros_like(kinks[:, :1]))
+    before = torch.cat([torch.zeros_like(slopes[:, :1]), slopes[:, :-1]], dim=1)
+    total = cut.sum(dim=1, keepdim=True)
+    sums = total + (before * widths).cumsum(dim=1)  # the sum at each kink
+    radius = max(threat.eps - _rounding(threat) * start.shape[1], 0.0)
+    place = (sums > radius).sum(dim=1, keepdim=True).clamp_max(kinks.shape[1] - 1)
+    slope = before.gather(1, place).clamp_max(-1.0)
+    shrink = kinks.gather(1, place) - (radius - sums.gather(1, place)) / -slope
+    shrunk = (size - shrink.clamp_min(0)).clamp_min(0).minimum(room)
+    moved = (start + wanted.sign() * shrunk).to(points.dtype).view_as(points)
+    return torch.where(per_row(norms(points.double() - x.double(), "l1")) <= threat.eps, points, moved)
+
+
+def _rounding(threat: ThreatModel) -> float:
+    """The most that rounding a pixel to float32 can add: a number of size 1 or less is at most 2^-25 away from one."""
+    return 2.0**-24 * max(map(abs, threat.box))
+
+
+def steepest(slope: Tensor, norm: str) -> Tensor:
+    """The step of norm 1 that climbs `slope` fastest; 0 where it is 0.
+
+    Its sign (l-inf), its unit vector (l2), or the sign of its largest entry alone (l1).
+    """
+    if norm == "linf":
         return slope.sign()
-    length = _per_row(norms(slope, "l2"))
+    if norm == "l1":
+        flat = slope.flatten(1)
+        place = flat.abs().argmax(dim=1, keepdim=True)
+        return torch.zeros_like(flat).scatter(1, place, flat.gather(1, place).sign()).view_as(slope)
+    length = per_row(norms(slope, "l2"))
     return (slope.double() / length.clamp_min(1e-300)).to(slope.dtype)
 
 
@@ -98,10 +149,16 @@ def random_point(x: Tensor, threat: ThreatModel, noise: Noise) -> Tensor:
     """A point drawn uniformly from the ball around each image; the pixel box is not applied."""
     if threat.norm == "linf":
         return x + threat.eps * (2 * noise.uniform(x.shape[1:]) - 1)
-    direction = noise.normal(x.shape[1:])
+    direction = noise.normal(x.shape[1:]).double() if threat.norm == "l2" else _laplace(x, noise)
     share = noise.uniform([1, 1, 1]).double() ** (1 / math.prod(x.shape[1:]))
-    length = _per_row(norms(direction, "l2")).clamp_min(1e-300)
-    return (x.double() + threat.eps * share * direction.double() / length).to(x.dtype)
+    length = per_row(norms(direction, threat.norm)).clamp_min(1e-300)
+    return (x.double() + threat.eps * share * direction / length).to(x.dtype)
+
+
+def _laplace(x: Tensor, noise: Noise) -> Tensor:
+    """Independent Laplace numbers, whose direction is uniform on the l1 sphere."""
+    number = 2 * noise.uniform(x.shape[1:]).double() - 1
+    return -number.sign() * torch.log1p(-number.abs())
 
 
 def _float32_below(number: float) -> float:
@@ -110,5 +167,6 @@ def _float32_below(number: float) -> float:
     return rounded.item() if rounded.item() <= number else rounded.nextafter(torch.tensor(0.0)).item()
 
 
-def _per_row(values: Tensor) -> Tensor:
+def per_row(values: Tensor) -> Tensor:
+    """(n,) as (n, 1, 1, 1), to calculate with images."""
     return values[:, None, None, None]

@@ -30,6 +30,8 @@ class Problem:
     Attributes:
         x: clean images in [0, 1], float32 (n, c, h, w).
         y: true classes, int64 (n,).
+        threat: the ball to stay in; for a minimal-distance attack its norm is the one to make small.
+        noise: random numbers that belong to the samples.
         forwards, backwards: passes made for each row, int64 (n,).
         nonfinite: rows for which a logit or gradient was NaN or infinite, bool (n,).
     """
@@ -43,6 +45,7 @@ class Problem:
         noise: Noise,
         watch: Watch | None = None,
         on_step: Callable[[float], None] | None = None,
+        eot: int = 1,
     ) -> None:
         self.model, self.x, self.y, self.threat, self.noise = model, x, y, threat, noise
         self.forwards = torch.zeros_like(y)
@@ -50,7 +53,7 @@ class Problem:
         self.nonfinite = torch.zeros_like(y, dtype=torch.bool)
         self._active = torch.arange(len(y), device=y.device)
         self._bounds = geometry.limits(x, threat)
-        self._watch, self._on_step = watch, on_step
+        self._watch, self._on_step, self._eot = watch, on_step, eot
         self._asked: tuple[Loss, Tensor] | None = None
 
     def steps(self, count: int) -> Iterator[int]:
@@ -65,8 +68,8 @@ class Problem:
     def logits(self, points: Tensor) -> Tensor:
         """Logits at the points, float32 (n, k), without a graph."""
         rows = self._active
-        answer = self.model.logits(points[rows])
-        self.forwards[rows] += 1
+        answer = self._averaged(lambda: (self.model.logits(points[rows]),))[0]
+        self._count(forwards=1)
         self._see(rows, points, answer, None)
         return _spread(answer, rows, len(points))
 
@@ -77,26 +80,43 @@ class Problem:
             loss: takes logits (n, k) and the target, returns a value per row.
             target: what the loss compares with, one row per image; the true classes if not given.
         """
-        return self.value_and_gradient(points, loss, target)[1]
+        return self.ask(points, loss, target)[2]
 
     def value_and_gradient(self, points: Tensor, loss: Loss, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The loss, float32 (n,), and its slope, float32 (n, c, h, w), at the points."""
+        return self.ask(points, loss, target)[1:]
+
+    def ask(self, points: Tensor, loss: Loss, target: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, float32 (n, k), the loss, float32 (n,), and its slope, float32 (n, c, h, w): one pass each way."""
         rows = self._active
         wanted = self.y if target is None else target
         self._asked = (loss, wanted)
-        logits, values, slopes = self.model.value_and_gradient(points[rows], loss, wanted[rows])
-        self.forwards[rows] += 1
-        self.backwards[rows] += 1
-        finite = slopes.isfinite()
-        self.nonfinite[rows] |= ~finite.flatten(1).all(dim=1)
-        slopes = slopes.where(finite, 0.0)
+        logits, values, slopes = self._averaged(lambda: self.model.value_and_gradient(points[rows], loss, wanted[rows]))
+        self._count(forwards=1, backwards=1)
+        slopes = self._finite(rows, slopes)
         self._see(rows, points, logits, values)
-        return _spread(values, rows, len(points)), _spread(slopes, rows, len(points))
+        logits, values, slopes = (_spread(each, rows, len(points)) for each in (logits, values, slopes))
+        return logits, values, slopes
+
+    def jacobian(self, points: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, float32 (n, k), and the slopes of the logits of some classes, float32 (n, m, c, h, w).
+
+        One forward pass and m backward passes.
+
+        Args:
+            classes: int64 (n, m).
+        """
+        rows = self._active
+        logits, slopes = self._averaged(lambda: self.model.jacobian(points[rows], classes[rows]))
+        self._count(forwards=1, backwards=classes.shape[1])
+        slopes = self._finite(rows, slopes)
+        self._see(rows, points, logits, None)
+        return _spread(logits, rows, len(points)), _spread(slopes, rows, len(points))
 
     def look_again(self, points: Tensor) -> None:
         """Show the watch these points with the loss last asked for, as the last iterate has not been seen yet."""
         if self._asked:
-            self.value_and_gradient(points, *self._asked)
+            self.ask(points, *self._asked)
 
     def project(self, points: Tensor) -> Tensor:
         """The points, moved into the ball and the pixel box."""
@@ -104,9 +124,13 @@ class Problem:
             lambda p, x, *bounds: geometry.project(p, x, self.threat, bounds), points, self.x, *self._bounds
         )
 
+    def clip(self, points: Tensor) -> Tensor:
+        """The points, moved into the pixel box only."""
+        return points.clamp(*self.threat.box)
+
     def steepest(self, slope: Tensor) -> Tensor:
         """The step of norm 1 that climbs the slope fastest; 0 where the slope is 0."""
-        return self._geometry(lambda s: geometry.steepest(s, self.threat), slope)
+        return self._geometry(lambda s: geometry.steepest(s, self.threat.norm), slope)
 
     def random_point(self, *, clip: bool = False) -> Tensor:
         """A point drawn uniformly from the ball around each image; inside the pixel box only if `clip`."""
@@ -115,11 +139,37 @@ class Problem:
 
     def norms(self, tensor: Tensor, norm: str) -> Tensor:
         """Each row's norm ("linf", "l2", "l1"), float64 (n, 1, 1, 1), ready to divide by."""
-        return by_row(lambda t: geometry.norms(t, norm), geometry.ROWS, tensor)[:, None, None, None]
+        return geometry.per_row(by_row(lambda t: geometry.norms(t, norm), geometry.ROWS, tensor))
+
+    def distance(self, points: Tensor) -> Tensor:
+        """How far each point is from its clean image in the threat's norm, float64 (n,)."""
+        return by_row(lambda p, x: geometry.distance(p, x, self.threat.norm), geometry.ROWS, points, self.x)
 
     def retire(self, rows: Tensor) -> None:
         """Stop computing these rows, given by index."""
         self._active = self._active[~torch.isin(self._active, rows)]
+
+    @property
+    def active(self) -> Tensor:
+        """The rows that are not retired, by index."""
+        return self._active
+
+    def _averaged(self, ask: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """What the model answers, on average over the passes of expectation over transformation."""
+        if self._eot == 1:
+            return ask()
+        answers = [ask() for _ in range(self._eot)]
+        return tuple(torch.stack(each).mean(dim=0) for each in zip(*answers, strict=True))
+
+    def _count(self, forwards: int, backwards: int = 0) -> None:
+        self.forwards[self._active] += forwards * self._eot
+        self.backwards[self._active] += backwards * self._eot
+
+    def _finite(self, rows: Tensor, slopes: Tensor) -> Tensor:
+        """The slopes with 0 for NaN and infinity, and a note of the rows that had any."""
+        finite = slopes.isfinite()
+        self.nonfinite[rows] |= ~finite.flatten(1).all(dim=1)
+        return slopes.where(finite, 0.0)
 
     def _see(self, rows: Tensor, points: Tensor, logits: Tensor, values: Tensor | None) -> None:
         self.nonfinite[rows] |= ~logits.isfinite().all(dim=1)

@@ -1,18 +1,23 @@
 """Running one cell: attack the samples still standing, restart, and let the judge decide."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from robeval.attacks import registry
 from robeval.errors import UserError
-from robeval.ops.microbatch import Microbatches
+from robeval.ops import geometry
+from robeval.ops.microbatch import Microbatches, by_row
 from robeval.ops.noise import Noise
 from robeval.ops.problem import Problem
 from robeval.run.judge import Judgement, judge
 from robeval.run.select import selector
+from robeval.values.attack import AttackSpec
 from robeval.values.cell import Cell, Verdicts
+from robeval.values.threat import ThreatModel
 
 
 def run_cell(
@@ -22,17 +27,35 @@ def run_cell(
     y: Tensor,
     before: Verdicts | None = None,
     on_step: Callable[[float], None] | None = None,
+    source: Microbatches | None = None,
 ) -> Verdicts:
     """Verdicts on one slice under one attack.
 
     Samples that are wrong on the clean image, or that `before` says are broken, are not attacked. Each restart sees
-    only what the ones before left standing.
+    only what the ones before left standing. Whatever draws from torch's global generator meanwhile (models that
+    are random, other libraries) gets a stream of the cell's own.
 
     Args:
+        model: the model whose accuracy is measured.
         x, y: the slice's images, float32 (n, c, h, w) in [0, 1], and true classes, int64 (n,).
         before: verdicts of the cell before this one in its chain.
         on_step: told the share of the cell that is done, 0 to 1.
+        source: the model that the attack sees, if it is another (transfer).
     """
+    with torch.random.fork_rng([x.device] if x.is_cuda else []):
+        torch.manual_seed(int(cell.key[:15], 16))
+        return _run_cell(cell, model, x, y, before, on_step, source or model)
+
+
+def _run_cell(
+    cell: Cell,
+    model: Microbatches,
+    x: Tensor,
+    y: Tensor,
+    before: Verdicts | None,
+    on_step: Callable[[float], None] | None,
+    seen: Microbatches,
+) -> Verdicts:
     spec = cell.attack
     attack = registry.catalog()[spec.use].function
     samples = torch.arange(cell.slice.start, cell.slice.stop)
@@ -42,13 +65,29 @@ def run_cell(
         if not len(rows):
             break
         noise = Noise(cell.seed, spec.use, restart, samples[rows.cpu()].numpy(), x.device)
-        watch = selector(spec.select, _confirm)
-        problem = Problem(model, x[rows], y[rows], spec.threat, noise, watch, _share(on_step, restart, spec.restarts))
+        watch = selector(spec.select, partial(_confirmed, model, spec.threat))
+        share = _share(on_step, restart, spec.restarts)
+        problem = Problem(seen, x[rows], y[rows], _goal(spec), noise, watch, share, spec.eot)
         candidates = attack(problem, **spec.params)
         if watch:
             candidates = watch.chosen(problem, candidates)
-        sheet.enter(rows, judge(model, problem.x, problem.y, candidates, spec.threat), problem)
+        if spec.score == "project":
+            candidates = _projected(candidates, problem.x, spec.threat)
+        anywhere = bool(spec.minimises) and spec.score != "project"
+        sheet.enter(rows, judge(model, problem.x, problem.y, candidates, spec.threat, anywhere), problem)
     return sheet.verdicts()
+
+
+def _goal(spec: AttackSpec) -> ThreatModel:
+    """The threat model as the attack sees it: one that minimises another norm than that of the ball sees no ball."""
+    if not spec.minimises or spec.minimises == spec.threat.norm:
+        return spec.threat
+    return ThreatModel(spec.minimises, math.inf, spec.threat.box)
+
+
+def _projected(points: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
+    bounds = geometry.limits(x, threat)
+    return by_row(lambda p, c, *b: geometry.project(p, c, threat, b), geometry.ROWS, points, x, *bounds)
 
 
 class _Sheet:
@@ -73,7 +112,7 @@ class _Sheet:
         """Write down what was found about some samples."""
         self.broken[rows] = found.broken
         self.predicted[rows] = found.predicted
-        self.distance[rows] = torch.where(found.broken, found.distance, torch.nan)
+        self.distance[rows] = torch.fmin(self.distance[rows], found.distance)  # the least that is not NaN
         self.attacked[rows] = True
         self.escaped[rows] |= found.escaped
         self.nonfinite[rows] |= found.nonfinite | problem.nonfinite
@@ -115,8 +154,8 @@ def _clean(cell: Cell, model: Microbatches, x: Tensor, y: Tensor) -> Judgement:
     return clean
 
 
-def _confirm(problem: Problem, rows: Tensor, points: Tensor) -> Tensor:
-    return judge(problem.model, problem.x[rows], problem.y[rows], points, problem.threat).broken
+def _confirmed(model: Microbatches, threat: ThreatModel, problem: Problem, rows: Tensor, points: Tensor) -> Tensor:
+    return judge(model, problem.x[rows], problem.y[rows], points, threat).broken
 
 
 def _share(on_step: Callable[[float], None] | None, restart: int, restarts: int) -> Callable[[float], None] | None:

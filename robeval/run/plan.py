@@ -7,9 +7,8 @@ import torch
 
 from robeval.attacks import registry
 from robeval.datasets.registry import Samples
-from robeval.errors import UserError, raise_together
+from robeval.errors import Problems, UserError, raise_together
 from robeval.ledger.store import Ledger
-from robeval.ops.losses import LEAST_CLASSES
 from robeval.values.cell import Cell, DataSlice
 from robeval.values.plan import ModelPlan, Plan, Row, Task
 from robeval.values.suite import Chain, Suite, wrong_chains, wrong_threat
@@ -44,11 +43,13 @@ def make_plan(suite: Suite, models: Sequence[LoadedModel], samples: Samples, *, 
         limit: take only the first samples; all if None.
 
     Raises:
-        UserError: models that do not fit the data or are named twice, losses that need more classes; all are
-            named together.
+        UserError: models that do not fit the data or are named twice, losses and targets that need more classes,
+            attacks that need gradients of a model that has none; all are named together.
     """
-    problems = [problem for model in models for problem in _misfits(model, samples)]
-    problems += _too_few_classes(suite, samples.num_classes)
+    problems = Problems()
+    suite = replace(suite, chains=tuple(_fitted(chain, suite, samples, problems) for chain in suite.chains))
+    for model in models:
+        problems += _misfits(model, samples, suite)
     names = [model.id for model in models]
     problems += [
         UserError(f"'{name}' is named twice", where="--model", fix="Name each model once.")
@@ -111,22 +112,23 @@ def _cells(model: LoadedModel, chain: Chain, part: DataSlice, seed: int) -> tupl
     return tuple(cells)
 
 
-def _too_few_classes(suite: Suite, classes: int) -> list[UserError]:
-    """Losses that compare more logits than there are."""
-    return [
-        UserError(
-            f"loss '{loss}' needs {LEAST_CLASSES[loss]} classes, but {suite.dataset} has {classes}",
-            where=f"{suite.where or suite.id}: attack '{spec.id}'",
-            fix='Take loss = "margin".',
-        )
-        for chain in suite.chains
-        for spec in chain.attacks
-        if (loss := str(spec.params.get("loss"))) in LEAST_CLASSES and classes < LEAST_CLASSES[loss]
-    ]
+def _fitted(chain: Chain, suite: Suite, samples: Samples, problems: Problems) -> Chain:
+    """The chain with what depends on the number of classes (losses, targets) filled in."""
+    specs = []
+    for spec in chain.attacks:
+        fit = registry.catalog()[spec.use].fit
+        if fit:
+            try:
+                spec = replace(spec, params=fit(spec.params, samples.num_classes))
+            except UserError as error:
+                where = f"{suite.where or suite.id}: attack '{spec.id}' on {samples.dataset}"
+                problems.append(UserError(error.what, where=where, fix=error.fix))
+        specs.append(spec)
+    return replace(chain, attacks=tuple(specs))
 
 
-def _misfits(model: LoadedModel, samples: Samples) -> list[UserError]:
-    """What shows that this model cannot be asked about these images."""
+def _misfits(model: LoadedModel, samples: Samples, suite: Suite) -> list[UserError]:
+    """What shows that this model cannot be asked about these images, or not by these attacks."""
     where = f"model '{model.id}'"
     x, _ = samples.slice(0, 2)
     try:
@@ -144,4 +146,19 @@ def _misfits(model: LoadedModel, samples: Samples) -> list[UserError]:
     if not logits.isfinite().all():
         fix = "Check its weights and input normalisation."
         return [UserError("its logits for the first images are NaN or infinite", where=where, fix=fix)]
-    return []
+    return _without_gradients(model, x, suite)
+
+
+def _without_gradients(model: LoadedModel, x: torch.Tensor, suite: Suite) -> list[UserError]:
+    """A complaint if attacks need gradients and the model has none."""
+    known = registry.catalog()
+    need = [spec.id for chain in suite.chains for spec in chain.attacks if known[spec.use].gradients]
+    if not need:
+        return []
+    with torch.enable_grad():
+        if model.module(x.clone().requires_grad_()).requires_grad:
+            return []
+    free = ", ".join(name for name, entry in known.items() if not entry.gradients and name != "clean")
+    found = f"its logits have no gradient to the image, which these attacks need: {', '.join(need)}"
+    fix = f"Use attacks without gradients ({free}), or remove no_grad/detach/argmax from its forward pass."
+    return [UserError(found, where=f"model '{model.id}'", fix=fix)]

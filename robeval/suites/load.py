@@ -6,7 +6,7 @@ from typing import Any
 
 from robeval import shelf
 from robeval.errors import Problems, UserError, raise_together
-from robeval.values.attack import AttackSpec, Select
+from robeval.values.attack import AttackSpec, Score, Select
 from robeval.values.parameters import Count, NotNegative, resolve
 from robeval.values.suite import Chain, Suite, wrong_chains, wrong_threat
 from robeval.values.threat import Norm, ThreatModel
@@ -69,7 +69,15 @@ def _threat(*, norm: Norm, eps: NotNegative) -> ThreatModel:
 
 
 def _attack(
-    *, use: str, id: str = "", restarts: Count = 1, select: Select = "final", threat: dict[str, Any] | None = None
+    *,
+    use: str,
+    id: str = "",
+    restarts: Count = 1,
+    select: Select = "final",
+    minimises: Norm | None = None,
+    score: Score = "threshold",
+    eot: Count = 1,
+    threat: dict[str, Any] | None = None,
 ) -> None:
     """The keys of an attack that belong to the suite; all others are keywords of the attack function."""
 
@@ -78,7 +86,7 @@ def _cascade(*, id: str, attacks: tuple[dict[str, Any], ...]) -> None:
     """Attacks in order, each on what the one before left standing."""
 
 
-_OWN_KEYS = ("use", "id", "restarts", "select", "threat")
+_OWN_KEYS = ("use", "id", "restarts", "select", "minimises", "score", "eot", "threat")
 _UNKNOWN = ThreatModel("linf", 0.0)
 
 
@@ -130,7 +138,10 @@ class _Reader:
             return AttackSpec("", "", default)
         threat = default if keys["threat"] is None else self.threat(keys["threat"], f"{at}: threat")
         params = {key: value for key, value in section.items() if key not in _OWN_KEYS}
-        return AttackSpec(name or keys["use"], keys["use"], threat, params, keys["restarts"], keys["select"])
+        common = {key: keys[key] for key in ("restarts", "select", "score", "eot")}
+        return AttackSpec(
+            name or keys["use"], keys["use"], threat, params, minimises=keys["minimises"] or "", **common
+        )
 
     def cascade(self, section: Mapping[str, Any], default: ThreatModel, at: str) -> Chain:
         """One `[[cascade]]`."""

@@ -10,6 +10,8 @@ from robeval.values.threat import ThreatModel
 Param = int | float | bool | str
 Select = Literal["final", "best", "any"]
 SELECTS: tuple[str, ...] = get_args(Select)
+Score = Literal["threshold", "project", "native"]
+SCORES: tuple[str, ...] = get_args(Score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,12 @@ class AttackSpec:
         restarts: how often it is tried on the samples still standing.
         select: which iterate counts: the last (`final`, as the papers do), the one of highest attack
             loss (`best`), or any that is broken (`any`, the worst case).
+        minimises: the norm that a minimal-distance attack makes small; empty for attacks that stay in the ball.
+        score: when a minimal-distance attack has broken a sample of the threat model: its candidate is within
+            eps (`threshold`), or still wrong after projection onto the ball (`project`); `native` is `threshold`
+            with the assurance that the threat's norm is the one minimised.
+        eot: passes whose average each logit, loss and gradient is (expectation over transformation), for models
+            that draw random numbers.
         version: version of the attack's code; raised when a fix changes results.
     """
 
@@ -33,6 +41,9 @@ class AttackSpec:
     params: Mapping[str, Param] = field(default_factory=dict)
     restarts: int = 1
     select: Select = "final"
+    minimises: Literal["", "linf", "l2", "l1"] = ""
+    score: Score = "threshold"
+    eot: int = 1
     version: int = 1
 
     def identity(self) -> dict[str, object]:

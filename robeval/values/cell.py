@@ -30,6 +30,7 @@ class Cell:
         weights: digest of all that computes its logits: network, input layer, weights.
         after: the key of the cell whose survivors this one attacks (chains), or empty.
         seed: of every random draw.
+        source: digest of the model whose logits and gradients the attack sees (transfer); empty if the model's own.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Cell:
     attack: AttackSpec
     after: str = ""
     seed: int = 0
+    source: str = ""
 
     @property
     def key(self) -> str:
@@ -56,7 +58,8 @@ class Verdicts:
         predicted: the class given to the judged image, int16 (that of the clean image if not attacked).
         broken: wrong on the clean image, or under this attack or one before it in its chain.
         attacked: whether the attack was tried at all (misclassified samples are not attacked).
-        distance: norm of the perturbation that broke it, float32; 0 if wrong when clean, NaN if robust.
+        distance: norm of the perturbation that broke it, float32; 0 if wrong when clean, NaN if robust. For a
+            minimal-distance attack that of the nearest misclassified image it found, be it in the ball or not.
         escaped: the candidate left the ball or the pixel box, so it did not count.
         nonfinite: the candidate, its logits or a gradient on the way was NaN or infinite.
         queries: forward passes that the attack made, int32.

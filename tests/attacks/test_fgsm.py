@@ -77,7 +77,7 @@ def test_reaches_the_corner_of_the_ball_on_a_linear_model():
     y = classes(model, x)
     adv = fgsm(problem(model, x, y, LINF))
     assert torch.allclose((adv - x).abs(), torch.tensor(EPS), atol=1e-7)
-    moved = geometry.distance(fgsm(problem(model, x, y, L2)), x, L2)
+    moved = geometry.distance(fgsm(problem(model, x, y, L2)), x, "l2")
     assert torch.allclose(moved, torch.full_like(moved, 0.5), atol=1e-5)
 
 

@@ -227,7 +227,7 @@ def test_a_malformed_suite(wrong, home):
         ("step_size", "stepsize", "attack 'pgd3': 'pgd': takes no 'stepsize'\n  Did you mean 'step_size'?"),
         ("steps = 3", 'steps = "many"', "attack 'pgd3': 'pgd': 'steps' is 'many', expected a whole number"),
         ('"digits"', '"digit"', "unknown data set 'digit'\n  Did you mean 'digits'?"),
-        ('norm = "linf"', 'norm = "l1"', "'norm' is 'l1', expected one of 'linf', 'l2'"),
+        ('norm = "linf"', 'norm = "l3"', "'norm' is 'l3', expected one of 'linf', 'l2', 'l1'"),
     ],
 )
 def test_a_suite_with_something_wrong(wrong, home, old, new, message):

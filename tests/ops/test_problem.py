@@ -116,7 +116,7 @@ def test_geometry_is_that_of_the_threat_model(threat):
     given = problem(MODEL, X, Y, threat)
     far = X + 2 * images(64, COLOUR, -1, 1, seed=5)
     assert torch.equal(given.project(far), geometry.project(far, X, threat, geometry.limits(X, threat)))
-    assert torch.equal(given.steepest(far), geometry.steepest(far, threat))
+    assert torch.equal(given.steepest(far), geometry.steepest(far, threat.norm))
     assert geometry.inside(given.random_point(clip=True), X, threat).all()
     assert not geometry.inside(given.random_point(), X, threat).all(), "the pixel box is not applied"
     for norm in ("linf", "l2", "l1"):

@@ -14,7 +14,7 @@ def enter(monkeypatch) -> Callable[[Callable[..., Tensor]], str]:
 
     def enter_(function: Callable[..., Tensor]) -> str:
         name = function.__name__
-        entry = registry.Entry(name, function, ("linf", "l2"), "", 1)
+        entry = registry.Entry(name, function, ("linf", "l2"))
         monkeypatch.setitem(registry._CATALOG, name, entry)
         return name
 

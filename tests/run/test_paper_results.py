@@ -9,7 +9,7 @@ from robeval.datasets import registry as datasets
 from robeval.ledger.store import Ledger
 from robeval.run.drive import execute
 from robeval.run.local import Local
-from robeval.run.plan import make_plan
+from robeval.run.plan import make_plan, resolved
 from robeval.suites import load as suites
 from robeval.values.suite import Suite
 from robeval.zoo import cards
@@ -32,7 +32,7 @@ def broken(trades, mnist, folder, attack, limit):
     about = suites.load("mnist_linf")
     chain = next(chain for chain in about.chains if chain.id == attack)
     about = Suite(about.id, about.title, about.dataset, about.split, about.threat, (chain,), about.slice_size)
-    plan = make_plan(about, [trades], mnist, limit=limit, seed=0)
+    plan = make_plan(resolved(about), [trades], mnist, limit=limit, seed=0)
     ledger, outcomes = Ledger(folder), []
     executor = Local({trades.id: trades}, mnist, ledger, torch.device("cpu"), microbatch=32)
     assert execute(plan, ledger, executor, outcomes.append) == 0

@@ -108,6 +108,7 @@ def test_keywords_and_version_are_filled_in_before_the_key_is_made(monkeypatch):
         "step_size": 0.02,
         "loss": "ce",
         "kappa": None,
+        "target": "none",
         "random_start": True,
         "clip_start": False,
     }
@@ -297,7 +298,7 @@ def test_the_loop_records_results_and_failures_and_goes_on(tmp_path):
 
 def test_a_loss_that_needs_more_classes_is_refused():
     said = refused(about=one(replace(PGD, params={"steps": 1, "step_size": 0.1, "loss": "dlr"})))
-    assert "attack 'slow': loss 'dlr' needs 3 classes, but made has 2" in said
+    assert "attack 'slow' on made: loss 'dlr' needs 3 classes, but there are 2" in said
 
 
 def test_a_model_that_raises_anything_is_named():

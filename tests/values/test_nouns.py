@@ -56,9 +56,10 @@ def test_values_do_not_change_after_they_are_made():
 def test_defaults_are_those_of_the_papers():
     spec = AttackSpec("a", "pgd", THREAT)
     assert (spec.restarts, spec.select, spec.params) == (1, "final", {})
+    assert (spec.minimises, spec.score, spec.eot) == ("", "threshold", 1)
     assert THREAT.box == (0.0, 1.0)
     assert SELECTS == ("final", "best", "any")
-    assert NORMS == ("linf", "l2")
+    assert NORMS == ("linf", "l2", "l1")
 
 
 def test_a_plan_lists_its_cells_in_the_order_they_are_run():

@@ -1,0 +1,40 @@
+"""Which wrong classes a targeted attack aims at."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from robeval.ops.problem import Problem
+
+Rule = Literal["none", "most_confusing", "least_likely", "random"]
+
+
+def ranked(logits: Tensor, y: Tensor) -> Tensor:
+    """The wrong classes of each row, the one of largest logit first, int64 (n, k - 1); of equals, the lowest first."""
+    others = logits.scatter(1, y[:, None], -torch.inf)
+    others = others.nan_to_num(nan=torch.finfo(logits.dtype).min, neginf=-torch.inf)
+    return others.sort(dim=1, descending=True, stable=True).indices[:, :-1]
+
+
+def with_true(y: Tensor, wanted: Tensor) -> Tensor:
+    """What targeted losses take: the true and the wanted class of each row, int64 (n, 2)."""
+    return torch.stack([y, wanted], dim=1)
+
+
+def aim(problem: Problem, rule: Rule) -> Tensor | None:
+    """True and wanted class of each row, int64 (n, 2), or None for the rule "none".
+
+    `most_confusing` and `least_likely` are the wrong classes of the largest and smallest clean logit (Bilateral
+    Adversarial Training, section 3.2); `random` is uniform over the wrong classes. Cost: 1 forward.
+    """
+    if rule == "none":
+        return None
+    order = ranked(problem.logits(problem.x), problem.y)  # (n, k - 1)
+    if rule == "random":
+        share = problem.noise.uniform([1]).double()  # (n, 1)
+        place = (share * order.shape[1]).long()
+        wanted = order.sort(dim=1).values.gather(1, place).squeeze(1)
+    else:
+        wanted = order[:, 0 if rule == "most_confusing" else -1]
+    return with_true(problem.y, wanted)
