@@ -65,6 +65,7 @@ class Job:
     device: torch.device
     microbatch: int | None
     notes: tuple[str, ...]
+    source: LoadedModel | None = None
 
 
 def evaluate(
@@ -79,6 +80,7 @@ def evaluate(
     microbatch: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    source: Model | None = None,
 ) -> Evaluation:
     """Attack one or several models with a suite.
 
@@ -96,12 +98,13 @@ def evaluate(
         microbatch: batch shape in rows; probed and recorded if None.
         limit: only the first so many samples.
         seed: of every random draw.
+        source: the model whose gradients the attacks see, if it is not the attacked one itself (transfer).
 
     Raises:
         UserError: something given cannot be used; everything found wrong is named, and nothing has run.
     """
     with torch.inference_mode(False):  # there would be no gradients for the attacks
-        job = prepare(model, suite, data, checkpoint, data_root, device, microbatch, limit, seed)
+        job = prepare(model, suite, data, checkpoint, data_root, device, microbatch, limit, seed, source)
         if out is not None:
             return run(job, Path(out))
         with tempfile.TemporaryDirectory(prefix="robeval-") as folder:
@@ -119,6 +122,7 @@ def prepare(
     microbatch: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    source: Model | None = None,
 ) -> Job:
     """Read and check everything that a run needs; arguments as in `evaluate`."""
     asked = _named(model)
@@ -132,12 +136,15 @@ def prepare(
         problems.attempt(_loaded, name, each, about, samples, weights)
         for (name, _), each in zip(asked, known, strict=True)
     ]
+    given = None if source is None else problems.attempt(_card, source, None)
+    seen: LoadedModel | None = problems.attempt(_loaded, "", given, about, samples, None)
     raise_together(problems)
     if about is None or samples is None:
         raise AssertionError("what is missing has been reported")
-    plan = make_plan(about, models, samples, limit=limit, seed=seed)
-    notes = tuple(f"{each.id}: {note}" for each in models for note in each.notes)
-    return Job(plan, {each.id: each for each in models}, samples, chosen, microbatch, notes)
+    plan = make_plan(about, models, samples, limit=limit, seed=seed, source=seen)
+    notes = [f"{each.id}: {note}" for each in (*models, *([seen] if seen else [])) for note in each.notes]
+    notes += [f"{each.model}: {warning}" for each in plan.models for warning in each.warnings]
+    return Job(plan, {each.id: each for each in models}, samples, chosen, microbatch, tuple(notes), seen)
 
 
 def _named(model: Model | Sequence[Model] | Mapping[str, Model]) -> list[tuple[str, Model]]:
@@ -183,7 +190,8 @@ def run(
 ) -> Evaluation:
     """Run what the ledger in `out` does not have yet, and write its reports."""
     ledger = Ledger(out)
-    executor = Local(job.models, job.samples, ledger, job.device, job.microbatch, on_progress)
+    sources = [job.source] if job.source else []
+    executor = Local(job.models, job.samples, ledger, job.device, job.microbatch, on_progress, sources)
     failed = execute(job.plan, ledger, executor, on_outcome)
     write_reports(ledger)
     table = measure.results(ledger, job.plan.models)

@@ -11,6 +11,7 @@ from robeval.version import VERSION
 
 COMMANDS = {
     "run": "Attack models with a suite and print their robust accuracy.",
+    "transfer": "Attack models with images made on another model.",
     "train": "Train the model of a card.",
     "suites": "List the suites, or show one.",
     "attacks": "List the attacks and their parameters.",

@@ -1,8 +1,16 @@
 """Options that several commands have, declared once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+
+out = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Ledger folder."
+)
+limit = click.option("--limit", type=int, help="Only the first so many samples.")
+microbatch = click.option("--microbatch", type=int, help="Batch shape in rows; chosen by a short probe if not given.")
 
 data_root = click.option(
     "--data-root",
@@ -11,3 +19,12 @@ data_root = click.option(
 )
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 seed = click.option("--seed", default=0, show_default=True, help="Of every random draw.")
+
+
+@contextmanager
+def kept(out: Path) -> Iterator[None]:
+    """Say on Ctrl-C how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.Abort(f"Finished cells are kept in {out}; the same command goes on from there.") from None

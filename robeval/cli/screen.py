@@ -128,3 +128,5 @@ def show_tables(console: Console, results: pd.DataFrame) -> None:
         if results[results.suite == suite].model.nunique() > 1:
             console.print(terminal.render(leaderboard.ranking(results, suite)))
         console.print(terminal.render(leaderboard.attacks(results, suite)))
+        if found := leaderboard.distances(results, suite):
+            console.print(terminal.render(found))

@@ -81,7 +81,8 @@ def decode_plan(text: dict[str, Any]) -> ModelPlan:
             Row(row["id"], tuple(map(_spec, row["attacks"])), tuple(tuple(keys) for keys in row["keys"]))
             for row in text["rows"]
         )
-        return ModelPlan(**(text | {"threat": _threat(text["threat"]), "rows": rows}))
+        warnings = tuple(map(str, text.get("warnings", ())))
+        return ModelPlan(**(text | {"threat": _threat(text["threat"]), "rows": rows, "warnings": warnings}))
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a plan: {error}") from error
 

@@ -120,7 +120,7 @@ def _into_l1_ball(points: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
     place = (sums > radius).sum(dim=1, keepdim=True).clamp_max(kinks.shape[1] - 1)
     slope = before.gather(1, place).clamp_max(-1.0)
     shrink = kinks.gather(1, place) - (radius - sums.gather(1, place)) / -slope
-    shrunk = (size - shrink.clamp_min(0)).clamp_min(0).minimum(room)
+    shrunk = (size - shrink.clamp_min(0)).clamp_min(0).minimum(room) * (radius > 0)
     moved = (start + wanted.sign() * shrunk).to(points.dtype).view_as(points)
     return torch.where(per_row(norms(points.double() - x.double(), "l1")) <= threat.eps, points, moved)
 

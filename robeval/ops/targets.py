@@ -12,9 +12,9 @@ Rule = Literal["none", "most_confusing", "least_likely", "random"]
 
 def ranked(logits: Tensor, y: Tensor) -> Tensor:
     """The wrong classes of each row, the one of largest logit first, int64 (n, k - 1); of equals, the lowest first."""
-    others = logits.scatter(1, y[:, None], -torch.inf)
-    others = others.nan_to_num(nan=torch.finfo(logits.dtype).min, neginf=-torch.inf)
-    return others.sort(dim=1, descending=True, stable=True).indices[:, :-1]
+    lowest = torch.finfo(logits.dtype).min
+    finite = logits.nan_to_num(nan=lowest, neginf=lowest)
+    return finite.scatter(1, y[:, None], -torch.inf).sort(dim=1, descending=True, stable=True).indices[:, :-1]
 
 
 def with_true(y: Tensor, wanted: Tensor) -> Tensor:

@@ -32,26 +32,59 @@ def attacks(results: pd.DataFrame, suite: str) -> Table:
     for attack in dict.fromkeys(chosen.attack):
         of_attack = chosen[chosen.attack == attack].set_index("model")
         cells = [_with_interval(of_attack.loc[model]) if model in of_attack.index else "" for model in models]
-        rows.append((attack.replace("_", " ") if attack == WORST_CASE else attack, *cells))
+        rows.append((_label(attack, of_attack.part_of.iloc[0]), *cells))
     caption = f"{suite}: {_threat(results, suite)}, robust accuracy in % [95 % CI], n = {_counts(chosen)}"
     return Table(caption, ("attack", *models), tuple(rows), tuple(_notes(chosen)))
+
+
+def _label(attack: str, chain: str) -> str:
+    """The attack's name; that of a chain's part says so, as its accuracy is that of all parts so far."""
+    if attack == WORST_CASE:
+        return attack.replace("_", " ")
+    return f"… {attack.removeprefix(chain + '.')}" if chain else attack
+
+
+def distances(results: pd.DataFrame, suite: str) -> Table | None:
+    """Median distances that minimal-distance attacks found, one column per model; None if there are none."""
+    chosen = results[(results.suite == suite) & (results.minimises != "") & (results.part_of == "")]
+    if chosen.empty:
+        return None
+    models = list(dict.fromkeys(chosen.model))
+    found = {(row["attack"], row["model"]): row["median_distance"] for row in chosen.to_dict("records")}
+    rows = [
+        (
+            row["attack"],
+            row["minimises"],
+            row["norm"],
+            *(_number(found.get((row["attack"], model))) for model in models),
+        )
+        for row in chosen.drop_duplicates("attack").to_dict("records")
+    ]
+    caption = f"{suite}: median distance of the nearest misclassified image found (0 if wrong when clean)"
+    return Table(caption, ("attack", "minimises", "measured in", *models), tuple(rows))
+
+
+def _number(distance: float | None) -> str:
+    return "" if distance is None or math.isnan(distance) else f"{distance:.4g}"
 
 
 def settings(results: pd.DataFrame, suite: str) -> Table:
     """What each attack of one suite was: the function, its ball, its parameters, and which iterate counted."""
     chosen = results[(results.suite == suite) & (results.attack != WORST_CASE)].drop_duplicates("attack")
+    whole = set(chosen.part_of)  # chains, whose parts say more
+    chosen = chosen[~chosen.attack.isin(whole)]
     rows = [
         (
             row["attack"],
             row["use"],
             f"{row['norm']} {row['eps']:.4g}",
             row["params"],
-            str(row["restarts"]),
-            row["select"],
+            str(row["restarts"]) + (f", eot {row['eot']}" if row["eot"] > 1 else ""),
+            f"{row['minimises']}-minimal, {row['score']}" if row["minimises"] else row["select"],
         )
         for row in chosen.to_dict("records")
     ]
-    header = ("attack", "function", "ball", "parameters", "restarts", "iterate that counts")
+    header = ("attack", "function", "ball", "parameters", "restarts", "what counts")
     return Table(f"{suite}: the attacks", header, tuple(rows))
 
 
@@ -78,19 +111,24 @@ def _notes(rows: pd.DataFrame) -> list[str]:
         f"{row.model}, {row.attack}: {row.nonfinite} samples met NaN or infinite logits or gradients"
         for row in rows[rows.nonfinite > 0].itertuples()
     ]
-    return elsewhere + unfinished + escaped + nonfinite
+    about = rows.drop_duplicates("model").to_dict("records")
+    warned = [f"{row['model']}: {row['warnings']}" for row in about if row["warnings"]]
+    return warned + elsewhere + unfinished + escaped + nonfinite
 
 
 def _other_threats(rows: pd.DataFrame) -> list[str]:
     """The attacks that are not in the ball that the caption names, once for all models."""
     whole = {row["model"]: row for row in rows[rows.attack == WORST_CASE].to_dict("records")}
     notes = []
-    for row in rows[rows.attack != WORST_CASE].to_dict("records"):
+    for row in rows[(rows.attack != WORST_CASE) & (rows.part_of == "")].to_dict("records"):
         if not (worst := whole.get(row["model"])):
             continue
         counts = row["attack"] in worst["use"].split(" | ")
         if not counts or (row["norm"], row["eps"]) != (worst["norm"], worst["eps"]):
             notes.append(f"{row['attack']}: {row['norm']} eps {row['eps']:.4g}" + ("" if counts else _NOT_COUNTED))
+        if row["minimises"] not in ("", row["norm"]):
+            how = "after projection onto the ball" if row["score"] == "project" else "if within eps"
+            notes.append(f"{row['attack']}: {row['minimises']}-minimal, scored in {row['norm']} {how}")
     return list(dict.fromkeys(notes))
 
 

@@ -13,9 +13,10 @@ from robeval.values.plan import ModelPlan, Row
 from robeval.values.suite import WORST_CASE
 
 COLUMNS = (
-    "suite", "model", "dataset", "split", "norm", "eps", "attack", "use", "params", "select", "restarts", "seed",
-    "n", "natural_accuracy", "robust_accuracy", "ci_low", "ci_high", "seconds", "forwards", "backwards",
-    "escaped", "nonfinite", "status",
+    "suite", "model", "dataset", "split", "norm", "eps", "attack", "part_of", "use", "params", "select", "restarts",
+    "minimises", "score", "eot", "source", "seed",
+    "n", "natural_accuracy", "robust_accuracy", "ci_low", "ci_high", "median_distance",
+    "seconds", "forwards", "backwards", "escaped", "nonfinite", "status", "warnings",
 )  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def samples(ledger: Ledger, plans: Iterable[ModelPlan]) -> pd.DataFrame:
     for plan in plans:
         for row in plan.rows:
             parts += [
-                pd.DataFrame({"suite": plan.suite, "model": plan.model, "attack": row.id} | result.verdicts.columns())
+                pd.DataFrame({"suite": plan.group, "model": plan.model, "attack": row.id} | result.verdicts.columns())
                 for keys in row.keys
                 if (result := ledger.get(keys[-1]))  # the last cell of a chain has its verdicts
             ]
@@ -52,17 +53,34 @@ def samples(ledger: Ledger, plans: Iterable[ModelPlan]) -> pd.DataFrame:
 
 def _rows(ledger: Ledger, plan: ModelPlan) -> list[dict[str, Any]]:
     """The table rows of one model, the worst case at the end."""
-    rows, outcomes = [], []
+    rows, outcomes, shown = [], [], []
     for row in plan.rows:
         parts = [[ledger.get(key) for key in keys] for keys in row.keys]  # each file is read once
         last = [part[-1] for part in parts]
         finished = [cell for part in parts for cell in part if cell]
         measured = _measured(last, _status(ledger, row, len(finished)))
+        if _minimises(row) and measured["status"] == "complete":
+            measured |= {"median_distance": _median_distance(last)}
         rows.append(_named(plan, row) | measured | _cost(finished))
+        shown += [*_stages(plan, row, parts), rows[-1]]
         if _counts(plan, row):
             outcomes.append(last)
     if outcomes:
-        rows.append(_worst_case(plan, rows, outcomes))
+        shown.append(_worst_case(plan, rows, outcomes))
+    warnings = "; ".join(plan.warnings)
+    return [row | {"warnings": warnings} for row in shown]
+
+
+def _stages(plan: ModelPlan, row: Row, parts: list[list[CellResult | None]]) -> list[dict[str, Any]]:
+    """One row per attack of a chain of several: what is left after it and the ones before it."""
+    rows = []
+    for place, spec in enumerate(row.attacks if len(row.attacks) > 1 else ()):
+        stage = Row(spec.id, (spec,), tuple((keys[place],) for keys in row.keys))
+        cells = [part[place] for part in parts]
+        done = [cell for cell in cells if cell]
+        missing = f"INCOMPLETE: {len(done)} of {len(cells)} cells"
+        status = "complete" if len(done) == len(cells) else missing
+        rows.append(_named(plan, stage) | {"part_of": row.id} | _measured(cells, status) | _cost(done))
     return rows
 
 
@@ -74,11 +92,13 @@ def _counts(plan: ModelPlan, row: Row) -> bool:
 def _named(plan: ModelPlan, row: Row) -> dict[str, Any]:
     threat = row.attacks[-1].threat
     return {
-        "suite": plan.suite, "model": plan.model, "dataset": plan.dataset, "split": plan.split,
-        "norm": threat.norm, "eps": threat.eps, "attack": row.id,
+        "suite": plan.group, "model": plan.model, "dataset": plan.dataset, "split": plan.split,
+        "norm": threat.norm, "eps": threat.eps, "attack": row.id, "part_of": "",
         "use": " + ".join(spec.use for spec in row.attacks),
         "params": " + ".join(spec.settings() for spec in row.attacks),
-        "select": row.attacks[-1].select, "restarts": row.attacks[-1].restarts, "seed": plan.seed,
+        "select": row.attacks[-1].select, "restarts": row.attacks[-1].restarts,
+        "minimises": _minimises(row), "score": row.attacks[-1].score if _minimises(row) else "",
+        "eot": row.attacks[-1].eot, "source": plan.source, "seed": plan.seed,
     }  # fmt: skip
 
 
@@ -103,6 +123,16 @@ def _accuracy(broken: np.ndarray, natural: np.ndarray) -> dict[str, Any]:
         "ci_low": low,
         "ci_high": high,
     }
+
+
+def _minimises(row: Row) -> str:
+    """The norm that the row's one attack makes small; empty for others and for chains of several."""
+    return row.attacks[0].minimises if len(row.attacks) == 1 else ""
+
+
+def _median_distance(cells: list[CellResult | None]) -> float:
+    """Of the nearest misclassified images found, in the ball's norm: 0 if wrong when clean, infinite if none."""
+    return float(np.median(np.nan_to_num(_joined(cells, "distance"), nan=np.inf)))
 
 
 def _cost(cells: list[CellResult]) -> dict[str, Any]:
@@ -130,10 +160,11 @@ def _worst_case(plan: ModelPlan, rows: list[dict[str, Any]], outcomes: list[list
     missing = [row["attack"] for row in counted if row["status"] != "complete"]
     status = f"INCOMPLETE: without {', '.join(missing)}" if missing else "complete"
     named = {
-        "suite": plan.suite, "model": plan.model, "dataset": plan.dataset, "split": plan.split,
-        "norm": plan.threat.norm, "eps": plan.threat.eps, "attack": WORST_CASE,
+        "suite": plan.group, "model": plan.model, "dataset": plan.dataset, "split": plan.split,
+        "norm": plan.threat.norm, "eps": plan.threat.eps, "attack": WORST_CASE, "part_of": "",
         "use": " | ".join(row["attack"] for row in counted), "params": "", "select": "any",
-        "restarts": 1, "seed": plan.seed, "status": status, "n": plan.n,
+        "restarts": 1, "minimises": "", "score": "", "eot": 1, "source": plan.source, "seed": plan.seed,
+        "status": status, "n": plan.n,
     }  # fmt: skip
     sums = {
         name: sum(row[name] for row in counted) for name in ("seconds", "forwards", "backwards", "escaped", "nonfinite")

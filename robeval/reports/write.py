@@ -21,5 +21,7 @@ def as_markdown(results: pd.DataFrame) -> str:
     for suite in dict.fromkeys(results.suite):
         parts += [f"## {suite}", markdown.render(leaderboard.ranking(results, suite))]
         parts += [markdown.render(leaderboard.attacks(results, suite))]
+        found = leaderboard.distances(results, suite)
+        parts += [markdown.render(found)] if found else []
         parts += [markdown.render(leaderboard.settings(results, suite))]
     return "\n\n".join(parts)

@@ -3,7 +3,7 @@
 import platform
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ class Local:
 
     Args:
         models: by name.
+        sources: models that attacks see instead of the one that is measured (transfer).
         microbatch: the batch shape to use instead of a probed one; rows.
         listen: told the progress within cells.
     """
@@ -51,9 +52,11 @@ class Local:
         device: torch.device,
         microbatch: int | None = None,
         listen: Callable[[Progress], None] | None = None,
+        sources: Sequence[LoadedModel] = (),
     ) -> None:
         self._models, self._samples, self._ledger, self._device = models, samples, ledger, device
         self._microbatch, self._listen = microbatch, listen
+        self._sources = {each.fingerprint: each.module for each in sources}
         self._ready: tuple[str, Shape] | None = None
 
     def run(self, tasks: Iterable[Task]) -> Iterator[CellResult | CellFailure]:
@@ -84,9 +87,10 @@ class Local:
         x, y = (part.to(self._device) for part in self._samples.slice(cell.slice.start, cell.slice.stop))
         while True:
             model = Microbatches(self._models[cell.model].module, shape.rows)
+            source = Microbatches(self._sources[cell.source].to(self._device), shape.rows) if cell.source else None
             try:
                 with exact_arithmetic(shape.threads):
-                    return run_cell(cell, model, x, y, before, self._on_step(cell))
+                    return run_cell(cell, model, x, y, before, self._on_step(cell), source)
             except Exception as error:
                 if not out_of_memory(error) or shape.rows == 1:
                     raise

@@ -30,17 +30,27 @@ def resolved(suite: Suite) -> Suite:
             complete, wrong = registry.check(spec, f"{suite.where or suite.id}: attack '{spec.id}'")
             attacks.append(complete)
             problems += wrong
-        chains.append(Chain(chain.id, tuple(attacks)))
+        chains.append(replace(chain, attacks=tuple(attacks)))
     raise_together(problems)
     return replace(suite, chains=tuple(chains))
 
 
-def make_plan(suite: Suite, models: Sequence[LoadedModel], samples: Samples, *, limit: int | None, seed: int) -> Plan:
+def make_plan(
+    suite: Suite,
+    models: Sequence[LoadedModel],
+    samples: Samples,
+    *,
+    limit: int | None,
+    seed: int,
+    source: LoadedModel | None = None,
+) -> Plan:
     """Cross models, chains and slices into cells.
 
     Args:
         suite: with every parameter filled in, as `resolved` gives it.
+        models: whose accuracy is measured.
         limit: take only the first samples; all if None.
+        source: the model whose gradients the attacks see, if it is another (transfer).
 
     Raises:
         UserError: models that do not fit the data or are named twice, losses and targets that need more classes,
@@ -48,8 +58,9 @@ def make_plan(suite: Suite, models: Sequence[LoadedModel], samples: Samples, *, 
     """
     problems = Problems()
     suite = replace(suite, chains=tuple(_fitted(chain, suite, samples, problems) for chain in suite.chains))
-    for model in models:
-        problems += _misfits(model, samples, suite)
+    for model in (*models, source) if source else models:
+        asked = source is None or model is source
+        problems += _misfits(model, samples) or (_without_gradients(model, samples, suite) if asked else [])
     names = [model.id for model in models]
     problems += [
         UserError(f"'{name}' is named twice", where="--model", fix="Name each model once.")
@@ -67,15 +78,12 @@ def make_plan(suite: Suite, models: Sequence[LoadedModel], samples: Samples, *, 
     for model in models:
         rows = []
         for chain in suite.chains:
-            chained = [Task(_cells(model, chain, each, seed)) for each in slices]
+            chained = [Task(_cells(model, chain, each, seed, source)) for each in slices]
             tasks += chained
             keys = tuple(tuple(cell.key for cell in task.cells) for task in chained)
             rows.append(Row(chain.id, chain.attacks, keys))
-        plans.append(
-            ModelPlan(
-                suite.id, suite.title, samples.dataset, samples.split, suite.threat, model.id, n, seed, tuple(rows)
-            )
-        )
+        about = (suite.id, suite.title, samples.dataset, samples.split, suite.threat, model.id, n, seed, tuple(rows))
+        plans.append(ModelPlan(*about, source.id if source else "", tuple(_warnings(model, samples))))
     return Plan(tuple(tasks), tuple(plans))
 
 
@@ -104,11 +112,14 @@ def _wrong_suite(suite: Suite) -> list[UserError]:
     return problems
 
 
-def _cells(model: LoadedModel, chain: Chain, part: DataSlice, seed: int) -> tuple[Cell, ...]:
+def _cells(
+    model: LoadedModel, chain: Chain, part: DataSlice, seed: int, source: LoadedModel | None
+) -> tuple[Cell, ...]:
     cells: list[Cell] = []
     for spec in chain.attacks:
         after = cells[-1].key if cells else ""
-        cells.append(Cell(model.id, model.fingerprint, part, spec, after, seed))
+        seen = source.fingerprint if source else ""
+        cells.append(Cell(model.id, model.fingerprint, part, spec, after, seed, seen))
     return tuple(cells)
 
 
@@ -116,10 +127,12 @@ def _fitted(chain: Chain, suite: Suite, samples: Samples, problems: Problems) ->
     """The chain with what depends on the number of classes (losses, targets) filled in."""
     specs = []
     for spec in chain.attacks:
-        fit = registry.catalog()[spec.use].fit
+        fit, params = registry.catalog()[spec.use].fit, dict(spec.params)
+        if chain.fit_targets and params.get("targets"):
+            params["targets"] = min(params["targets"], samples.num_classes - 1)
         if fit:
             try:
-                spec = replace(spec, params=fit(spec.params, samples.num_classes))
+                spec = replace(spec, params=fit(params, samples.num_classes))
             except UserError as error:
                 where = f"{suite.where or suite.id}: attack '{spec.id}' on {samples.dataset}"
                 problems.append(UserError(error.what, where=where, fix=error.fix))
@@ -127,8 +140,8 @@ def _fitted(chain: Chain, suite: Suite, samples: Samples, problems: Problems) ->
     return replace(chain, attacks=tuple(specs))
 
 
-def _misfits(model: LoadedModel, samples: Samples, suite: Suite) -> list[UserError]:
-    """What shows that this model cannot be asked about these images, or not by these attacks."""
+def _misfits(model: LoadedModel, samples: Samples) -> list[UserError]:
+    """What shows that this model cannot be asked about these images."""
     where = f"model '{model.id}'"
     x, _ = samples.slice(0, 2)
     try:
@@ -146,17 +159,30 @@ def _misfits(model: LoadedModel, samples: Samples, suite: Suite) -> list[UserErr
     if not logits.isfinite().all():
         fix = "Check its weights and input normalisation."
         return [UserError("its logits for the first images are NaN or infinite", where=where, fix=fix)]
-    return _without_gradients(model, x, suite)
+    return []
 
 
-def _without_gradients(model: LoadedModel, x: torch.Tensor, suite: Suite) -> list[UserError]:
+def _warnings(model: LoadedModel, samples: Samples) -> list[str]:
+    """What makes results of this model doubtful, as far as its answers for a few clean images show it."""
+    x, _ = samples.slice(0, min(len(samples), 64))
+    with torch.no_grad():
+        out = model.module(x)
+    sums = out.sum(dim=1)
+    if bool((out > -1e-5).all() and (out < 1 + 1e-5).all() and ((sums - 1).abs() < 1e-5).all()):
+        return [
+            "its outputs look like probabilities, not logits: losses of attacks saturate, and accuracies under attack "
+            "may be far too high; remove the softmax"
+        ]
+    return []
+
+
+def _without_gradients(model: LoadedModel, samples: Samples, suite: Suite) -> list[UserError]:
     """A complaint if attacks need gradients and the model has none."""
     known = registry.catalog()
     need = [spec.id for chain in suite.chains for spec in chain.attacks if known[spec.use].gradients]
-    if not need:
-        return []
+    x, _ = samples.slice(0, 2)
     with torch.enable_grad():
-        if model.module(x.clone().requires_grad_()).requires_grad:
+        if not need or model.module(x.clone().requires_grad_()).requires_grad:
             return []
     free = ", ".join(name for name, entry in known.items() if not entry.gradients and name != "clean")
     found = f"its logits have no gradient to the image, which these attacks need: {', '.join(need)}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from robeval import shelf
 from robeval.errors import Problems, UserError, raise_together
+from robeval.suites.autoattack import Version, autoattack
 from robeval.values.attack import AttackSpec, Score, Select
 from robeval.values.parameters import Count, NotNegative, resolve
 from robeval.values.suite import Chain, Suite, wrong_chains, wrong_threat
@@ -60,6 +61,7 @@ def _top(
     slice_size: Count = 1000,
     attack: tuple[dict[str, Any], ...] = (),
     cascade: tuple[dict[str, Any], ...] = (),
+    autoattack: tuple[dict[str, Any], ...] = (),
 ) -> None:
     """The keys and sections of a suite."""
 
@@ -86,6 +88,12 @@ def _cascade(*, id: str, attacks: tuple[dict[str, Any], ...]) -> None:
     """Attacks in order, each on what the one before left standing."""
 
 
+def _autoattack(
+    *, id: str = "autoattack", version: Version = "standard", threat: dict[str, Any] | None = None
+) -> None:
+    """The chain of one version of AutoAttack."""
+
+
 _OWN_KEYS = ("use", "id", "restarts", "select", "minimises", "score", "eot", "threat")
 _UNKNOWN = ThreatModel("linf", 0.0)
 
@@ -100,11 +108,12 @@ class _Reader:
     def suite(self, text: Mapping[str, Any]) -> Suite:
         top, self.problems = resolve(_top, text, str(self.path))
         threat = self.threat(top["threat"], "[threat]") if isinstance(top.get("threat"), dict) else _UNKNOWN
-        single, cascades = _sections(top["attack"]), _sections(top["cascade"])
+        single, cascades, standard = (_sections(top[name]) for name in ("attack", "cascade", "autoattack"))
         specs = [self.attack(each, threat, f"[[attack]] {place}") for place, each in enumerate(single, 1)]
         chains = [Chain(spec.id, (spec,)) for spec in specs]
         chains += [self.cascade(each, threat, f"[[cascade]] {place}") for place, each in enumerate(cascades, 1)]
-        if chains or not (text.get("attack") or text.get("cascade")):
+        chains += [self.autoattack(each, threat, f"[[autoattack]] {place}") for place, each in enumerate(standard, 1)]
+        if chains or not (text.get("attack") or text.get("cascade") or text.get("autoattack")):
             self.problems += wrong_chains(chains, str(self.path))
         return Suite(
             id=self.path.stem,
@@ -152,6 +161,15 @@ class _Reader:
             return Chain("", ())
         ids = [f"{keys['id']}.{place}" for place in range(1, len(keys["attacks"]) + 1)]
         return Chain(keys["id"], tuple(self.attack(each, default, id_, id_) for each, id_ in zip(keys["attacks"], ids)))
+
+    def autoattack(self, section: Mapping[str, Any], default: ThreatModel, at: str) -> Chain:
+        """One `[[autoattack]]`."""
+        keys, wrong = resolve(_autoattack, section, f"{self.path}: {at}")
+        self.problems += wrong
+        if wrong:
+            return Chain("", ())
+        threat = default if keys["threat"] is None else self.threat(keys["threat"], f"{at}: threat")
+        return autoattack(keys["id"], keys["version"], threat)
 
 
 def _sections(given: object) -> list[dict[str, Any]]:

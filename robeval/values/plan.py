@@ -22,7 +22,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ModelPlan:
-    """All that one suite wants of one model, recorded beside the cells so that a table can be made of them."""
+    """All that one suite wants of one model, recorded beside the cells so that a table can be made of them.
+
+    Attributes:
+        source: name of the model whose gradients the attacks see (transfer); empty if the model's own.
+        warnings: what makes the numbers doubtful.
+    """
 
     suite: str
     title: str
@@ -33,11 +38,18 @@ class ModelPlan:
     n: int
     seed: int
     rows: tuple[Row, ...]
+    source: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """What the plans are called whose models stand beside each other in one table."""
+        return f"{self.suite} from {self.source}" if self.source else self.suite
 
     @property
     def name(self) -> str:
         """What its record is called."""
-        return f"{self.suite}--{self.model}"
+        return f"{self.suite}--{self.model}" + (f"--from--{self.source}" if self.source else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,15 @@ WORST_CASE = "worst_case"  # the table row of all attacks together; no attack ma
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Attacks that follow each other, each on what the one before left standing; most hold one."""
+    """Attacks that follow each other, each on what the one before left standing; most hold one.
+
+    Attributes:
+        fit_targets: aim at fewer targets where there are fewer classes, instead of refusing.
+    """
 
     id: str
     attacks: tuple[AttackSpec, ...]
+    fit_targets: bool = False
 
 
 @dataclass(frozen=True, slots=True)

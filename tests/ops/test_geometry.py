@@ -87,7 +87,7 @@ def test_a_point_inside_does_not_move(x, points, norm, eps):
     assert torch.equal(into(x, x, threat), x)
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 @pytest.mark.parametrize("eps", [1e-3, 0.031, 0.3])
 def test_points_well_inside_do_not_move(norm, eps):
     x = images(50, seed=1)
@@ -132,7 +132,7 @@ def test_points_that_are_not_finite_end_inside_or_stay_not_a_number():
     points[0, 0, 0, 0], points[1, 0, 0, 0] = torch.inf, torch.nan
     adv = into(points, x, ThreatModel("linf", 0.1))
     assert geometry.inside(adv, x, ThreatModel("linf", 0.1)).tolist() == [True, False, True]
-    for norm in ("linf", "l2"):
+    for norm in ("linf", "l2", "l1"):
         adv = into(points, x, ThreatModel(norm, 0.1))
         assert torch.equal(adv[2], x[2]), "a neighbour is none of its business"
         assert not geometry.inside(adv, x, ThreatModel(norm, 0.1))[1]
@@ -141,7 +141,7 @@ def test_points_that_are_not_finite_end_inside_or_stay_not_a_number():
 # ── inside and distance ──
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_inside_has_no_tolerance(norm):
     x = torch.full((1, 1, 2, 2), 0.5)
     point = x.clone()
@@ -238,3 +238,58 @@ def test_l2_points_are_uniform_in_the_ball(shape):
     direction = (points - x).flatten(1).double().numpy() / (0.2 * share[:, None])
     assert np.abs(direction.mean(axis=0)).max() < 0.08
     assert np.abs(direction.T @ direction / 4000 - np.eye(size) / size).max() < 0.08
+
+
+# ── l1 ──
+
+
+def nearest_in_l1(point, x, eps):
+    """The nearest point in ball and box by bisection on the multiplier of the ball, in float64 numpy."""
+    room = np.where(point > x, 1 - x, x)
+    size, way = np.abs(point - x), np.sign(point - x)
+
+    def change(shrink):
+        return np.clip(size - shrink, 0, room)
+
+    low, high = 0.0, size.max()
+    if change(0).sum() <= eps:
+        return x + way * change(0)
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if change(middle).sum() > eps else (low, middle)
+    return x + way * change(high)
+
+
+@FEW
+@given(clean, anywhere, radii)
+def test_l1_gives_the_nearest_point(x, points, eps):
+    adv = into(torch.from_numpy(points), torch.from_numpy(x), ThreatModel("l1", eps)).numpy()
+    for row, point, centre in zip(adv, points.astype(np.float64), x.astype(np.float64)):
+        wanted = nearest_in_l1(point, centre, eps)
+        assert np.abs(row - wanted).max() <= 1e-5 * (1 + eps)
+        assert np.linalg.norm(row - point) <= np.linalg.norm(wanted - point) + 1e-4
+
+
+def test_l1_loses_little_of_a_ball_in_many_dimensions():
+    x = images(4, (3, 32, 32), 0.2, 0.8)
+    adv = into(x + torch.randn(x.shape, generator=seeded(1)), x, ThreatModel("l1", 12.0))
+    length = geometry.distance(adv, x, "l1")
+    assert (length <= 12).all()
+    assert (length >= 12 - 5e-4).all()
+
+
+def test_the_steepest_l1_step_moves_the_pixel_of_the_largest_slope():
+    slope = torch.tensor([[3.0, -4.0], [0.0, 2.0], [0.0, 0.0]]).view(3, 1, 1, 2)
+    assert geometry.steepest(slope, "l1").flatten(1).tolist() == [[0, -1], [0, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 12])
+def test_l1_points_are_uniform_in_the_ball(size):
+    x = torch.full((4000, 1, 1, size), 0.5)
+    points = geometry.random_point(x, ThreatModel("l1", 0.2), Noise(0, "t", 0, range(4000)))
+    share = (geometry.distance(points, x, "l1") / 0.2).numpy()
+    assert stats.kstest(share, lambda r: r**size).pvalue > 1e-3, "a ball of radius r holds r^d of the points"
+    part = ((points - x).flatten(1).double().abs().numpy() / (0.2 * share[:, None]))[:, 0]
+    if size > 1:  # one coordinate's share of the norm, for a uniform direction
+        assert stats.kstest(part, stats.beta(1, size - 1).cdf).pvalue > 1e-3
+    assert abs(float(((points - x) > 0).double().mean()) - 0.5) < 0.03

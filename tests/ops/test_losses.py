@@ -17,6 +17,9 @@ ALL = {
     "hinged 0": partial(losses.hinged_margin, kappa=0.0),
     "hinged 50": partial(losses.hinged_margin, kappa=50.0),
 }
+T = (Y + 1 + torch.randint(0, 4, (40,), generator=seeded(3))) % 5
+PAIR = torch.stack([Y, T], dim=1)
+TARGETED = losses.TARGETED | {"hinged": partial(losses.targeted_margin, kappa=2.0)}
 
 
 def by_hand(function):
@@ -116,3 +119,53 @@ def test_two_classes(name):
 
 def test_cross_entropy_stays_finite_for_large_logits():
     assert losses.cross_entropy(torch.tensor([[1e4, -1e4]]), torch.tensor([1])).item() == 2e4
+
+
+# ── targeted ──
+
+
+def by_hand_targeted(function):
+    return np.array([function(row, label, wanted) for row, label, wanted in zip(Z.numpy(), Y.numpy(), T.numpy())])
+
+
+def test_targeted_cross_entropy_and_difference():
+    assert np.allclose(losses.towards(Z, PAIR), by_hand_targeted(lambda z, y, t: z[t] - np.log(np.exp(z).sum())))
+    assert np.allclose(losses.difference(Z, PAIR), by_hand_targeted(lambda z, y, t: z[t] - z[y]))
+
+
+def test_targeted_margin_is_positive_exactly_where_the_wanted_class_is_given():
+    assert np.allclose(losses.targeted_margin(Z, PAIR), by_hand_targeted(lambda z, y, t: -lead(z, t)))
+    assert torch.equal(losses.targeted_margin(Z, PAIR) > 0, Z.argmax(dim=1) == T)
+
+
+def test_targeted_hinge_is_that_of_bat():
+    """Its attack: max(max_{j != t} z_j - z_t + 50, 0) is made small."""
+    found = losses.targeted_margin(Z, PAIR, kappa=50.0)
+    assert np.allclose(found, by_hand_targeted(lambda z, y, t: -max(lead(z, t) + 50, 0)))
+
+
+def test_targeted_dlr():
+    def formula(z, y, t):
+        first, _, third, fourth, _ = sorted(z, reverse=True)
+        return -(z[y] - z[t]) / (first - (third + fourth) / 2 + 1e-12)
+
+    assert np.allclose(losses.targeted_dlr(Z, PAIR), by_hand_targeted(formula))
+
+
+@pytest.mark.parametrize("name", TARGETED)
+def test_targeted_gradients_are_those_of_finite_differences(name):
+    assert torch.autograd.gradcheck(lambda z: TARGETED[name](z, PAIR[:8]), Z[:8].clone().requires_grad_())
+
+
+@pytest.mark.parametrize(("loss", "targeted", "least"), [("ce", False, 2), ("dlr", False, 3), ("dlr", True, 4)])
+def test_the_classes_a_loss_needs(loss, targeted, least):
+    assert losses.too_few_classes(loss, targeted, least) == ""
+    if least > 2:
+        found = losses.too_few_classes(loss, targeted, least - 1)
+        assert found == f"loss '{loss}' needs {least} classes, but there are {least - 1}"
+
+
+def test_kappa_belongs_to_the_margin_alone():
+    assert losses.chosen("ce", False, 50.0) is losses.cross_entropy
+    assert torch.equal(losses.chosen("margin", False, 1.5)(Z, Y), losses.hinged_margin(Z, Y, 1.5))
+    assert torch.equal(losses.chosen("margin", True, 1.5)(Z, PAIR), losses.targeted_margin(Z, PAIR, 1.5))

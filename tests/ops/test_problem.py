@@ -233,3 +233,48 @@ def test_the_watch_sees_active_rows_and_may_retire_them():
     given.logits(X[:4])
     assert seen == [([0, 1, 2, 3], (4,)), ([1, 2, 3], None)]
     assert given.forwards.tolist() == [1, 2, 2, 2]
+
+
+# ── several slopes at once, and averages ──
+
+
+def test_the_jacobian_is_each_logits_own_slope():
+    asked = torch.stack([Y, (Y + 3) % 10], dim=1)
+    given = problem(MODEL, X, Y, LINF, size=24)
+    logits, slopes = given.jacobian(X, asked)
+    assert slopes.shape == (64, 2, *COLOUR)
+    assert torch.equal(logits, given.logits(X))
+    for place in (0, 1):
+        one = given.gradient(X, lambda z, t: z.gather(1, t[:, None]).squeeze(1), asked[:, place])
+        assert torch.allclose(slopes[:, place], one, atol=1e-6)
+    assert given.forwards.tolist() == 64 * [4]
+    assert given.backwards.tolist() == 64 * [4]
+
+
+def test_what_is_not_finite_in_a_jacobian_is_zero_and_noted():
+    x, light = marked(8, COLOUR)
+    given = problem(NotANumber(MODEL), x, torch.zeros(8, dtype=torch.int64), LINF)
+    _, slopes = given.jacobian(x + 0.01, torch.zeros(8, 3, dtype=torch.int64))
+    assert torch.equal(given.nonfinite, light)
+    assert (slopes[light] == 0).all()
+    assert (slopes[~light] != 0).any()
+
+
+class Noisy(nn.Module):
+    """Another model's logits, with normal noise from the global generator on its images."""
+
+    def forward(self, x):
+        return MODEL(x + 0.1 * torch.randn_like(x))
+
+
+def test_expectation_over_transformation_is_a_mean_of_passes():
+    averaged = Problem(Microbatches(Noisy(), 64), X, Y, LINF, Noise(0, "t", 0, range(64)), eot=3)
+    torch.manual_seed(4)
+    value, slope = averaged.value_and_gradient(X, cross_entropy)
+    assert averaged.forwards.tolist() == averaged.backwards.tolist() == 64 * [3]
+    single = problem(Noisy(), X, Y, LINF, size=64)
+    torch.manual_seed(4)
+    passes = [single.value_and_gradient(X, cross_entropy) for _ in range(3)]
+    assert torch.allclose(value, sum(each for each, _ in passes) / 3)
+    assert torch.allclose(slope, sum(each for _, each in passes) / 3, atol=1e-7)
+    assert not torch.allclose(passes[0][1], passes[1][1])

@@ -309,3 +309,134 @@ def test_seeds_matter_and_nothing_else_does(asked):
     one, same, other = (run(*asked, seed=seed, params={"steps": 1, "step_size": 0.01}) for seed in (1, 1, 2))
     assert np.array_equal(one.distance, same.distance, equal_nan=True)
     assert not np.array_equal(one.distance, other.distance, equal_nan=True)
+
+
+# ── minimal distances ──
+
+
+@pytest.fixture
+def further(enter):
+    """A minimal-distance attack that always goes 0.04 beyond the boundary of a linear two-class model."""
+
+    def beyond(problem):
+        logits, slopes = problem.jacobian(problem.x, torch.tensor([[0, 1]]).expand(len(problem.y), 2))
+        way = (slopes[:, 1] - slopes[:, 0]) * (1 - 2 * problem.y).view(-1, 1, 1, 1)
+        lead = (logits[:, 1] - logits[:, 0]).abs().view(-1, 1, 1, 1)
+        return problem.clip(problem.x + (lead / way.abs().sum(dim=(1, 2, 3), keepdim=True) + 0.04) * way.sign())
+
+    enter(beyond)
+    registry._CATALOG["beyond"] = replace(registry._CATALOG["beyond"], minimal=True)
+    return "beyond"
+
+
+@pytest.fixture
+def line():
+    model, x = Linear(COLOUR, 2, scale=0.5), images(48, COLOUR, 0.35, 0.65)
+    return model, x, classes(model, x)
+
+
+def test_threshold_counts_what_is_within_eps_and_measures_the_rest(further, line):
+    model, x, y = line
+    margin = model.margin(x, y, "linf").numpy() + 0.04
+    eps = float(np.median(margin))
+    found = run(model, x, y, further, ThreatModel("linf", eps), minimises="linf")
+    clear = np.abs(margin - eps) > 1e-5
+    assert np.array_equal(found.broken[clear], (margin < eps)[clear])
+    assert np.allclose(found.distance, margin, atol=1e-5), "of the robust ones too"
+    assert not found.escaped.any(), "it may leave the ball"
+
+
+def test_project_counts_what_is_wrong_on_the_ball(further, line):
+    model, x, y = line
+    margin = model.margin(x, y, "linf").numpy()
+    eps = float(np.median(margin))
+    found = run(model, x, y, further, ThreatModel("linf", eps), minimises="linf", score="project")
+    clear = np.abs(margin - eps) > 1e-5
+    assert np.array_equal(found.broken[clear], (margin < eps)[clear])
+    assert (found.distance[found.broken] <= np.float32(eps)).all()
+    assert np.isnan(found.distance[~found.broken]).all()
+
+
+def test_an_attack_that_minimises_another_norm_sees_no_ball(further, line, monkeypatch):
+    seen = []
+    entry = registry._CATALOG[further]
+    spy = replace(entry, function=lambda problem: (seen.append(problem.threat), entry.function(problem))[1])
+    monkeypatch.setitem(registry._CATALOG, further, spy)
+    model, x, y = line
+    found = run(model, x, y, further, ThreatModel("l2", 0.3), minimises="linf")
+    assert seen == [ThreatModel("linf", float("inf"))]
+    length = np.linalg.norm(found.distance[:, None], axis=1)
+    assert np.array_equal(found.broken, length <= np.float32(0.3))
+
+
+def test_the_nearest_of_all_restarts_counts(enter, line):
+    def closer(problem):
+        closer.times += 1
+        return problem.clip(problem.x + (0.9 if closer.times == 2 else 1.0) * (1 - 2 * problem.x))
+
+    closer.times = 0
+
+    class Moved(torch.nn.Module):
+        def forward(self, points):
+            there = (points - line[1][: len(points)]).flatten(1).abs().amax(dim=1) > 0
+            return torch.stack([1 - there.float(), there.float()], dim=1)
+
+    x = line[1]
+    enter(closer)
+    y = torch.zeros(len(x), dtype=torch.int64)
+    one = run(Moved(), x, y, "closer", ThreatModel("linf", 1e-4), minimises="linf", size=48)
+    closer.times = 0
+    three = run(Moved(), x, y, "closer", ThreatModel("linf", 1e-4), minimises="linf", size=48, restarts=3)
+    assert np.allclose(three.distance, 0.9 * one.distance, rtol=1e-4)
+
+
+# ── models that draw random numbers ──
+
+
+class Noisy(torch.nn.Module):
+    """Linear, with noise from the global generator on its logits."""
+
+    def forward(self, x):
+        clean = (x.flatten(1)[:, :2] * 4).cumsum(dim=1)
+        return clean + torch.randn(len(x), 2)
+
+
+def test_a_random_model_gets_the_cells_own_stream():
+    x, y = images(40), torch.arange(40) % 2
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    one = run(Noisy(), x, y, eot=2)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    other = run(Noisy(), x, y, eot=2)
+    assert np.array_equal(one.broken, other.broken)
+    assert np.array_equal(one.clean_predicted, other.clean_predicted)
+    assert not np.array_equal(one.clean_predicted, run(Noisy(), x, y, eot=2, seed=1).clean_predicted)
+    assert one.queries.max() == 20, "ten steps of two passes"
+
+
+# ── transfer ──
+
+
+def test_images_are_made_on_the_source_and_judged_on_the_target(asked):
+    model, x, y = asked
+    source, threat = ConvNet(COLOUR, seed=3, kind=torch.nn.Tanh), ThreatModel("linf", 0.2)
+    spec = cell("fgsm", threat, len(x))
+    found = run_cell(spec, Microbatches(model, 8), x, y, source=Microbatches(source, 8))
+    images_ = x.clone().requires_grad_()
+    torch.nn.functional.cross_entropy(source(images_), y, reduction="sum").backward()
+    adv = (x + 0.2 * images_.grad.sign()).clamp(0, 1)
+    right = classes(model, x) == y
+    expected = (classes(model, adv) != y) | ~right
+    assert np.array_equal(found.broken, expected.numpy())
+    assert (~right).sum() < expected.sum() < len(x)
+    assert np.array_equal(found.attacked, right.numpy()), "the target's own mistakes are not attacked"
+
+
+def test_a_model_is_its_own_source(asked):
+    model, x, y = asked
+    spec = cell("pgd", ThreatModel("linf", 0.2), len(x), params=PGD)
+    white = run_cell(spec, Microbatches(model, 8), x, y)
+    own = run_cell(spec, Microbatches(model, 8), x, y, source=Microbatches(model, 8))
+    for name, column in white.columns().items():
+        assert np.array_equal(column, own.columns()[name], equal_nan=column.dtype.kind == "f")

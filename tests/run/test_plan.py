@@ -316,3 +316,51 @@ def test_a_cell_that_two_chains_share_is_computed_once(tmp_path):
     execute(plan, ledger, executor, outcomes.append)
     assert len(plan.cells) == 3
     assert [outcome.cell.attack.id for outcome in outcomes] == ["fast", "slow"]
+
+
+# ── classes, gradients, probabilities ──
+
+
+def test_a_suite_may_say_what_an_attack_minimises_only_where_that_means_something():
+    said = refused(about=one(replace(PGD, minimises="l2")))
+    assert "attack 'slow': 'pgd' takes no 'minimises'" in said
+    assert "'pgd' takes no 'score'" in refused(about=one(replace(PGD, score="project")))
+    assert "'eot' is 0" in refused(about=one(replace(PGD, eot=0)))
+
+
+class Steps(nn.Module):
+    """A model whose answers are whole numbers, and so have no gradient."""
+
+    def forward(self, x):
+        return (MODEL(x) * 4).detach().round()
+
+
+def test_gradient_attacks_on_a_model_without_gradients_are_named_with_the_way_out():
+    said = refused(models=[loaded(Steps(), 2, "steps")])
+    assert "model 'steps': its logits have no gradient to the image, which these attacks need: fast, slow" in said
+    assert "Use attacks without gradients (" in said
+    assert "pgd" not in said.split("without gradients (")[1].split(")")[0]
+    plan_of(one(CLEAN), models=[loaded(Steps(), 2, "steps")])
+
+
+def test_only_the_source_of_a_transfer_needs_gradients():
+    steps, own = loaded(Steps(), 2, "steps"), loaded(MODEL, 2, "own")
+    plan = make_plan(resolved(suite()), [steps], DATA, limit=None, seed=0, source=own)
+    assert {cell.source for cell in plan.cells} == {"fingerprint of own"}
+    assert plan.models[0].group == "suite from own"
+    with pytest.raises(UserError, match="model 'steps': its logits have no gradient"):
+        make_plan(resolved(suite()), [own], DATA, limit=None, seed=0, source=steps)
+
+
+def test_a_source_that_does_not_fit_is_named():
+    with pytest.raises(UserError, match="model 'three': its output for 2 images"):
+        make_plan(
+            resolved(suite()), [loaded(MODEL, 2)], DATA, limit=None, seed=0, source=loaded(Linear(k=3), 3, "three")
+        )
+
+
+def test_probabilities_are_warned_of_and_recorded():
+    soft = nn.Sequential(MODEL, nn.Softmax(dim=1))
+    (recorded,) = plan_of(models=[loaded(soft, 2, "soft")]).models
+    assert "look like probabilities, not logits" in recorded.warnings[0]
+    assert plan_of().models[0].warnings == ()

@@ -240,3 +240,40 @@ def test_a_wrong_ball_does_not_hide_wrong_attacks(tmp_path):
         prepare("trades_digits", str(path))
     assert "'norm' is 'l7'" in str(caught.value)
     assert "unknown attack 'pdg'" in str(caught.value)
+
+
+# ── AutoAttack ──
+
+
+def test_autoattack_is_a_chain_of_its_versions_attacks(suite):
+    added = '[[autoattack]]\n[[autoattack]]\nid = "plus"\nversion = "plus"\n[[autoattack]]\nid = "random"\nversion = "rand"\n\n[[cascade]]'
+    loaded = suites.load(suite(("[[cascade]]", added)))
+    chains = {chain.id: chain for chain in loaded.chains}
+    assert [spec.id for spec in chains["autoattack"].attacks] == [
+        "autoattack.apgd_ce", "autoattack.apgd_t", "autoattack.fab_t", "autoattack.square"
+    ]  # fmt: skip
+    assert [spec.use for spec in chains["plus"].attacks] == [
+        "apgd", "apgd", "fab", "square", "apgd_targeted", "fab_targeted"
+    ]  # fmt: skip
+    assert [spec.restarts for spec in chains["plus"].attacks] == [5, 5, 5, 1, 1, 1]
+    assert [(spec.use, spec.eot) for spec in chains["random"].attacks] == [("apgd", 20), ("apgd", 20)]
+    assert all(spec.threat == loaded.threat for chain in chains.values() for spec in chain.attacks if "." in spec.id)
+
+
+def test_autoattack_for_l1_has_restarts_and_five_targets(suite):
+    loaded = suites.load(suite(("[[cascade]]", '[[autoattack]]\nthreat = { norm = "l1", eps = 12 }\n\n[[cascade]]')))
+    (chain,) = [chain for chain in loaded.chains if chain.id == "autoattack"]
+    assert [spec.restarts for spec in chain.attacks] == [5, 1, 1, 1]
+    assert chain.attacks[1].params["targets"] == 5
+
+
+def test_an_unknown_version_of_autoattack(suite):
+    said = problems(suite(("[[cascade]]", '[[autoattack]]\nversion = "standart"\n\n[[cascade]]')))
+    assert said[0].startswith("[[autoattack]] 1: 'version' is 'standart', expected one of 'standard', 'plus', 'rand'")
+
+
+def test_keys_of_minimal_distance_attacks(suite):
+    added = '[[attack]]\nid = "cw"\nuse = "pgd"\nminimises = "l2"\nscore = "project"\neot = 4\n\n[[cascade]]'
+    loaded = suites.load(suite(("[[cascade]]", added)))
+    (spec,) = [spec for chain in loaded.chains for spec in chain.attacks if spec.id == "cw"]
+    assert (spec.minimises, spec.score, spec.eot) == ("l2", "project", 4)

@@ -1,0 +1,46 @@
+"""AutoAttack as a chain: four or six attacks, each on what the ones before left standing.
+
+Croce & Hein, 2020 (https://arxiv.org/abs/2003.01690); for l1 Croce & Hein, 2021 (https://arxiv.org/abs/2103.01208).
+"""
+
+from typing import Any, Literal
+
+from robeval.values.attack import AttackSpec
+from robeval.values.suite import Chain
+from robeval.values.threat import ThreatModel
+
+Version = Literal["standard", "plus", "rand"]
+
+# What each version runs, in order: the attack, its parameters, and what the suite itself sets. Where a loss is
+# "auto" it is (targeted) DLR, or another where there are too few classes for it.
+_APGD_CE = ("apgd_ce", "apgd", {"loss": "ce", "steps": 100})
+_APGD_DLR = ("apgd_dlr", "apgd", {"loss": "auto", "steps": 100})
+_APGD_T = ("apgd_t", "apgd_targeted", {"steps": 100, "targets": 9})
+_FAB = ("fab", "fab", {"steps": 100})
+_FAB_T = ("fab_t", "fab_targeted", {"steps": 100, "targets": 9})
+_SQUARE = ("square", "square", {"queries": 5000})
+_VERSIONS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
+    "standard": (_APGD_CE, _APGD_T, _FAB_T, _SQUARE),
+    "plus": (_APGD_CE, _APGD_DLR, _FAB, _SQUARE, _APGD_T, _FAB_T),
+    "rand": (_APGD_CE, _APGD_DLR),
+}
+
+
+def autoattack(name: str, version: Version, threat: ThreatModel) -> Chain:
+    """The chain of one version in a threat model; targets are fewer where there are fewer classes."""
+    return Chain(name, tuple(_spec(name, version, threat, *each) for each in _VERSIONS[version]), fit_targets=True)
+
+
+def _spec(name: str, version: Version, threat: ThreatModel, part: str, use: str, params: dict[str, Any]) -> AttackSpec:
+    if threat.norm == "l1" and use == "apgd_targeted":
+        params = params | {"targets": 5}
+    again = use in ("apgd", "fab") and (version == "plus" or (threat.norm == "l1" and version == "standard"))
+    return AttackSpec(
+        id=f"{name}.{part}",
+        use=use,
+        threat=threat,
+        params=params,
+        restarts=5 if again else 1,
+        select="any",
+        eot=20 if version == "rand" else 1,
+    )
