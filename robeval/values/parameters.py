@@ -108,6 +108,35 @@ def _word(hint: Any) -> str:
     return words.get(_kind(hint), str(hint))
 
 
+def listed(function: Callable[..., Any]) -> list[tuple[str, str, str]]:
+    """Each keyword a TOML file may write: its name, what it may be, and its default ("required" if there is none)."""
+    hints = get_type_hints(function, include_extras=True)
+    rows = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            none = parameter.default is inspect.Parameter.empty
+            rows.append((name, _allowed(hints[name]), "required" if none else _toml(parameter.default)))
+    return rows
+
+
+def _allowed(hint: Any) -> str:
+    """What a value may be, in words."""
+    if get_origin(hint) is Annotated:
+        kind, bound = get_args(hint)
+        return f"{_word(kind)} {bound}"
+    if get_origin(hint) is Literal:
+        return ", ".join(map(_toml, get_args(hint)))
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(_allowed(kind) for kind in get_args(hint) if kind is not type(None))
+    return _word(hint)
+
+
+def _toml(value: object) -> str:
+    if value is None:
+        return "left out"
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
 def described(function: Callable[..., Any]) -> str:
     """The keywords a TOML file may write, with their defaults."""
     keywords = [

@@ -1,5 +1,7 @@
 """The commands that list what there is."""
 
+from pathlib import Path
+
 import pytest
 
 from robeval.attacks import registry
@@ -95,3 +97,12 @@ def test_on_a_narrow_screen_everything_is_still_there(robeval, monkeypatch):
         tables = said.out.split("Weights:")[0].split("its file of weights")[0].splitlines()[:-1]
         assert max(len(line) for line in tables if "looked in" not in line) <= 60
         assert len(tables) < 100  # and not one letter in each line
+
+
+def test_the_page_about_attacks_is_that_of_this_catalogue(robeval):
+    """If this fails: `robeval attacks --markdown > docs/attacks.md`."""
+    page = robeval("attacks", "--markdown").out
+    assert page == (Path(__file__).parents[2] / "docs" / "attacks.md").read_text(encoding="utf-8")
+    for name, entry in registry.catalog().items():
+        assert f"## `{name}`" in page
+        assert entry.summary in page

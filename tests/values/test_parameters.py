@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from robeval.values.parameters import Bound, Count, NotNegative, Positive, resolve
+from robeval.values.parameters import Bound, Count, NotNegative, Positive, listed, resolve
 
 
 def function(
@@ -90,3 +90,13 @@ def test_missing_keys_and_sections():
 
 def test_all_problems_are_found_at_once():
     assert len(messages({"steps": 0, "beta": -1, "colour": "red"})) == 3
+
+
+def test_what_may_be_written_is_listed_in_words():
+    rows = {name: (allowed, default) for name, allowed, default in listed(function)}
+    assert "problem" not in rows
+    assert rows["steps"] == ("a whole number at least 1", "required")
+    assert rows["step_size"] == ("a number above 0", "0.1")
+    assert rows["loss"] == ('"ce", "margin"', '"ce"')
+    assert rows["random_start"] == ("true or false", "true")
+    assert rows["section"] == ("a section", "left out")
