@@ -34,10 +34,19 @@ def page() -> str:
     return "\n".join([_HEAD, *map(_section, catalog().values())])
 
 
+def description(entry: Entry) -> str:
+    """What it is and does, in text."""
+    return f"{_facts(entry)}\n\n{inspect.getdoc(entry.function) or ''}\n"
+
+
+def parameters(entry: Entry) -> tuple[tuple[str, str, str], ...]:
+    """Name, allowed values and default of each keyword."""
+    return tuple(listed(entry.function))
+
+
 def _section(entry: Entry) -> str:
-    text = inspect.getdoc(entry.function) or ""
-    parts = [f"## `{entry.name}`\n", f"{_facts(entry)}\n", f"{text}\n"]
-    if rows := listed(entry.function):
+    parts = [f"## `{entry.name}`\n", description(entry)]
+    if rows := parameters(entry):
         parts += ["| parameter | may be | default |", "| :-- | :-- | :-- |"]
         parts += [f"| `{name}` | {allowed} | {default} |" for name, allowed, default in rows]
         parts += [""]

@@ -4,24 +4,27 @@ import click
 
 
 @click.command()
+@click.argument("name", required=False)
 @click.option("--markdown", is_flag=True, help="Everything about each, as a Markdown page (docs/attacks.md).")
-def command(markdown: bool) -> None:
-    """List the attacks: what they are, the norms they can do, and the parameters a suite may write."""
+def command(name: str | None, markdown: bool) -> None:
+    """List the attacks; with a NAME, say what it does and which parameters a suite may write."""
     from rich.console import Console
 
     from robeval.attacks import registry
     from robeval.cli import attack_page
+    from robeval.errors import UserError, nearest
     from robeval.reports.render import terminal
-    from robeval.values.parameters import described
     from robeval.values.table import Table
 
+    known = registry.catalog()
     if markdown:
         click.echo(attack_page.page(), nl=False)
-        return
-    rows = [
-        (entry.name, ", ".join(entry.norms), described(entry.function), entry.summary)
-        for entry in registry.catalog().values()
-    ]
-    Console(highlight=False).print(
-        terminal.render(Table("Attacks", ("attack", "norms", "parameters", ""), tuple(rows)))
-    )
+    elif name is None:
+        rows = [(entry.name, ", ".join(entry.norms), entry.summary) for entry in known.values()]
+        Console(highlight=False).print(terminal.render(Table("Attacks", ("attack", "norms", ""), tuple(rows))))
+    elif name not in known:
+        raise UserError(f"unknown attack '{name}'", where="NAME", fix=nearest(name, known))
+    else:
+        click.echo(f"{name}\n\n{attack_page.description(known[name])}")
+        parameters = Table("Parameters", ("parameter", "may be", "default"), attack_page.parameters(known[name]))
+        Console(highlight=False).print(terminal.render(parameters))

@@ -37,4 +37,7 @@ def _settings(spec: "AttackSpec", suite: "Suite") -> str:
     said = {"eps": f"{spec.threat.eps:g}"} if spec.threat != suite.threat else {}
     said |= {"restarts": str(spec.restarts)} if spec.restarts > 1 else {}
     said |= {"select": spec.select} if spec.select != "final" else {}
+    said |= {"minimises": spec.minimises} if spec.minimises else {}
+    said |= {"score": spec.score} if spec.score != "threshold" else {}
+    said |= {"eot": str(spec.eot)} if spec.eot > 1 else {}
     return ", ".join(f"{key}={value}" for key, value in (said | dict(spec.params)).items())
