@@ -135,13 +135,3 @@ def _toml(value: object) -> str:
     if value is None:
         return "left out"
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
-
-
-def described(function: Callable[..., Any]) -> str:
-    """The keywords a TOML file may write, with their defaults."""
-    keywords = [
-        each for each in inspect.signature(function).parameters.values() if each.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
-    return ", ".join(
-        each.name if each.default is inspect.Parameter.empty else f"{each.name}={each.default}" for each in keywords
-    )

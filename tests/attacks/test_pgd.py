@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from doubles import ConvNet, classes, images, problem
+from doubles import COLOUR, ConvNet, classes, images, problem
 
 from robeval.attacks.pgd import pgd
 from robeval.ops import geometry
@@ -185,3 +185,45 @@ def test_restarts_begin_elsewhere(exact):
     model, x, y = exact
     one, other = (pgd(problem(model, x, y, LINF, seed=seed), steps=1, step_size=1e-6) for seed in (0, 1))
     assert ((one - other).abs() > 1e-3).float().mean() > 0.9
+
+
+# ── targets ──
+
+
+@pytest.mark.parametrize("loss", ["ce", "margin", "dlr"])
+@pytest.mark.parametrize("target", ["most_confusing", "least_likely"])
+def test_targeted_steps_are_those_of_plain_torch(loss, target):
+    model, x = ConvNet(COLOUR), images(16, COLOUR)
+    y = classes(model, x)
+    order = model(x).detach().scatter(1, y[:, None], -torch.inf).sort(dim=1, descending=True).indices[:, :9]
+    wanted = order[:, 0 if target == "most_confusing" else -1]
+
+    def climbed(z):
+        aim, true = (z.gather(1, each[:, None]).squeeze(1) for each in (wanted, y))
+        if loss == "ce":
+            return aim - z.logsumexp(dim=1)
+        if loss == "margin":
+            return aim - z.scatter(1, wanted[:, None], -torch.inf).amax(dim=1)
+        ranked = z.sort(dim=1, descending=True).values
+        return (aim - true) / (ranked[:, 0] - (ranked[:, 2] + ranked[:, 3]) / 2 + 1e-12)
+
+    adv = x
+    for _ in range(5):
+        adv = adv.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(climbed(model(adv)).sum(), adv)
+        adv = torch.clamp(adv.detach() + 0.02 * slope.sign(), x - 0.06, x + 0.06).clamp(0, 1)
+    given = problem(model, x, y, ThreatModel("linf", 0.06), 16)
+    found = pgd(given, steps=5, step_size=0.02, loss=loss, target=target, random_start=False)
+    assert torch.allclose(found, adv, atol=1e-6)
+    assert given.forwards.tolist() == 16 * [6]
+
+
+def test_a_target_near_by_is_reached_sooner_than_a_far_one():
+    model, x = ConvNet(COLOUR), images(64, COLOUR)
+    y = classes(model, x)
+
+    def broken(target):
+        given = problem(model, x, y, ThreatModel("linf", 0.05), 32)
+        return (classes(model, pgd(given, steps=10, step_size=0.01, target=target, loss="margin")) != y).sum()
+
+    assert broken("most_confusing") > broken("random") > broken("least_likely")
