@@ -22,6 +22,10 @@ def build(name, shape=CIFAR, classes=10, **params):
         ("wide_resnet", CIFAR, {}, 46_160_474),
         ("wide_resnet", CIFAR, {"depth": 40, "widen_factor": 10, "drop_rate": 0.2}, 55_841_754),
         ("resnet_option_a", CIFAR, {}, 269_722),
+        ("strided_cnn", MNIST, {}, 166_406),
+        ("lenet5", MNIST, {}, 648_226),
+        ("small_cnn_bn", MNIST, {}, 312_586),
+        ("resnet2b", CIFAR, {}, 112_006),
     ],
 )
 def test_numbers_of_parameters(name, shape, params, expected):
@@ -75,7 +79,7 @@ def test_the_shortcut_of_option_a_has_no_weights_and_pads_both_sides():
     assert not out[:, 24:].any()
 
 
-@pytest.mark.parametrize("name", ["small_cnn", "wide_resnet", "resnet_option_a"])
+@pytest.mark.parametrize("name", registry.catalog())
 @pytest.mark.parametrize(("shape", "classes"), [(MNIST, 10), (CIFAR, 7)])
 def test_every_shape_gives_logits(name, shape, classes):
     params = {"depth": 10, "widen_factor": 1} if name == "wide_resnet" else {}
