@@ -26,7 +26,7 @@ from robeval.suites import load as suites
 from robeval.values.card import ModelCard
 from robeval.values.plan import Plan
 from robeval.values.suite import Suite
-from robeval.zoo import cards, checkpoints
+from robeval.zoo import cards, checkpoints, factory
 from robeval.zoo.load import load_model, wrap
 from robeval.zoo.model import LoadedModel
 
@@ -86,8 +86,9 @@ def evaluate(
 
     Args:
         model: an `nn.Module` that maps float32 images (n, c, h, w) in [0, 1] to logits (n, k); a card, its
-            name or its path; or a sequence of these, or a dictionary of them by the names to call them. A module
-            is called by its class otherwise; it is copied, frozen and put in evaluation mode.
+            name or its path; "package.module:factory", called without arguments; or a sequence of these, or a
+            dictionary of them by the names to call them. A module is called by its class otherwise; it is copied,
+            frozen and put in evaluation mode.
         suite: its name, the path of its TOML file, or a Suite.
         data: images in [0, 1] (or uint8) (n, c, h, w) and classes (n,), as tensors or arrays; the suite's own
             data set if None.
@@ -148,7 +149,7 @@ def prepare(
 
 
 def _named(model: Model | Sequence[Model] | Mapping[str, Model]) -> list[tuple[str, Model]]:
-    """The models, each with the name the caller gave it, or none."""
+    """The models, each with the name the caller gave it, or none; a factory gives its own name."""
     named: list[tuple[str, Any]]
     if isinstance(model, Mapping):
         named = list(model.items())
@@ -156,12 +157,18 @@ def _named(model: Model | Sequence[Model] | Mapping[str, Model]) -> list[tuple[s
         named = [("", one) for one in model]
     else:
         named = [("", model)]
+    named = [(name or _factory_name(one), one) for name, one in named]
     for _, one in named:
         if not isinstance(one, Model):
             found = f"{type(one).__name__} is no model"
             fix = "Give an nn.Module that holds its own weights, a card, or the name or path of a card."
             raise UserError(found, where="model", fix=fix)
     return named
+
+
+def _factory_name(model: object) -> str:
+    """`factory` of "package.module:factory"; nothing for other models."""
+    return model.partition(":")[2] if isinstance(model, str) and factory.is_factory(model) else ""
 
 
 def _wrong_options(
@@ -210,6 +217,8 @@ def _card(model: Model, checkpoint: Path | None) -> ModelCard | nn.Module:
     """The module, or the card, whose file of weights is there."""
     if isinstance(model, nn.Module):
         return model
+    if isinstance(model, str) and factory.is_factory(model):
+        return factory.make(model, checkpoint)
     card = model if isinstance(model, ModelCard) else cards.load(str(model))
     checkpoints.locate(card, checkpoint)
     return card

@@ -16,7 +16,7 @@ from robeval.cli.options import kept
     multiple=True,
     required=True,
     metavar="MODEL",
-    help="A model by name (`robeval zoo`), or a card's TOML file; give it again for more models.",
+    help="A model by name (`robeval zoo`), a card's TOML file, or package.module:factory; may be given again.",
 )
 @click.option(
     "--checkpoint", type=click.Path(path_type=Path), help="Weights for the model, instead of the card's file."

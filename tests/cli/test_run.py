@@ -413,3 +413,14 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(begin, home, tiny):
     assert not list(Path("runs").rglob("*.tmp"))
     suite.write_text(long.replace("1000000", "2"))
     assert f"2 of {CELLS + 2} cells to run" in tiny().out
+
+
+def test_a_model_of_ones_own_by_module_and_factory(robeval, refused, tmp_path):
+    (tmp_path / "work" / "own_net.py").write_text(
+        "from torch import nn\ndef tiny_net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    words = "run", "--suite", "tiny", "--model", "own_net:tiny_net", "--limit", "20", "--device", "cpu"
+    said = robeval(*words, "--microbatch", "32")
+    assert said.code == 0, said.err
+    assert "tiny_net clean" in said.out
+    assert "'own_net:tiny' gives no model" in refused(*words[:4], "own_net:tiny", *words[5:])
