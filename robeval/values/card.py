@@ -17,7 +17,8 @@ class Network:
 class Input:
     """What the network wants to be fed, given images in [0, 1].
 
-    `normalise` is "none" or "fixed" (subtract `mean`, divide by `std`, one number per channel).
+    `normalise` is "none", "fixed" (subtract `mean`, divide by `std`, one number per channel) or "per_image" (each image
+    gets mean 0 and standard deviation 1, as in the models of the Madry CIFAR-10 challenge).
     """
 
     normalise: str = "none"

@@ -62,7 +62,7 @@ def _network(*, arch: str) -> str:
 
 
 def _input(
-    *, normalise: Literal["none", "fixed"] = "none", mean: tuple[float, ...] = (), std: tuple[float, ...] = ()
+    *, normalise: Literal["none", "fixed", "per_image"] = "none", mean: tuple[float, ...] = (), std: tuple[float, ...] = ()
 ) -> Input:
     return Input(normalise, mean, std)
 
@@ -130,10 +130,10 @@ def _wrong_values(section: object, where: str) -> list[UserError]:
 def _wrong_input(given: Input | None, where: str) -> list[UserError]:
     if given is None:
         return []
-    if given.normalise == "none":
+    if given.normalise != "fixed":
         if not given.mean and not given.std:
             return []
-        found = "'mean' and 'std' are given, but 'normalise' is \"none\", so nothing would use them"
+        found = f"'mean' and 'std' are given, but 'normalise' is \"{given.normalise}\", so nothing would use them"
         return [UserError(found, where=where, fix="Write 'normalise = \"fixed\"', or take them out.")]
     fix = "Give one number per channel in both, as in 'mean = [0.5]' and 'std = [0.25]'."
     if not given.mean or len(given.mean) != len(given.std):

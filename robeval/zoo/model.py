@@ -26,6 +26,22 @@ class Standardise(nn.Module):
         return (x - self.mean) / self.std
 
 
+class PerImage(nn.Module):
+    """Gives each image mean 0 and standard deviation 1 over all its values, as TensorFlow's standardisation does.
+
+    On the scale [0, 255], where the standard deviation is at least 1 / sqrt(number of values). It is part of the
+    model, so gradients flow through mean and deviation.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images in [0, 1] to what the network was trained on, both (n, c, h, w)."""
+        flat = 255 * x.flatten(1)
+        centred = flat - flat.mean(dim=1, keepdim=True)
+        # A constant image has deviation 0, where the root has no slope: the floor goes under the root.
+        variance = centred.square().mean(dim=1, keepdim=True)
+        return (centred / variance.clamp_min(1 / flat.shape[1]).sqrt()).view_as(x)
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """A network with its weights.
@@ -54,6 +70,8 @@ def with_input(network: nn.Module, wanted: Input, channels: int, where: str) -> 
     """
     if wanted.normalise == "none":
         return network
+    if wanted.normalise == "per_image":
+        return nn.Sequential(OrderedDict(input=PerImage(), network=network))
     if len(wanted.mean) != channels:
         found = f"'mean' has {len(wanted.mean)} numbers, but the images have {channels} channels"
         raise UserError(found, where=f"{where}: [input]", fix="Give one number per channel in 'mean' and 'std'.")

@@ -26,10 +26,17 @@ def build(name, shape=CIFAR, classes=10, **params):
         ("lenet5", MNIST, {}, 648_226),
         ("small_cnn_bn", MNIST, {}, 312_586),
         ("resnet2b", CIFAR, {}, 112_006),
+        ("net", MNIST, {}, 21_840),
+        ("cnn1", MNIST, {}, 1_199_882),
+        ("resnet", CIFAR, {}, 11_173_962),
+        ("resnet", CIFAR, {"depth": 50}, 23_520_842),
+        ("madry_cnn", MNIST, {}, 3_274_634),
+        ("madry_resnet", CIFAR, {}, 45_901_914),
+        ("madry_resnet", CIFAR, {"widen_factor": 1}, 464_154),
     ],
 )
 def test_numbers_of_parameters(name, shape, params, expected):
-    with torch.device("meta" if name == "wide_resnet" else "cpu"):
+    with torch.device("meta" if shape == CIFAR else "cpu"):
         network = build(name, shape, **params)
     assert sum(parameter.numel() for parameter in network.parameters()) == expected
 
@@ -82,7 +89,8 @@ def test_the_shortcut_of_option_a_has_no_weights_and_pads_both_sides():
 @pytest.mark.parametrize("name", registry.catalog())
 @pytest.mark.parametrize(("shape", "classes"), [(MNIST, 10), (CIFAR, 7)])
 def test_every_shape_gives_logits(name, shape, classes):
-    params = {"depth": 10, "widen_factor": 1} if name == "wide_resnet" else {}
+    params = {"wide_resnet": {"depth": 10, "widen_factor": 1}, "madry_resnet": {"units": 1, "widen_factor": 1}}
+    params = params.get(name, {})
     logits = build(name, shape, classes, **params)(torch.rand(2, *shape))
     assert logits.shape == (2, classes)
 
@@ -109,3 +117,46 @@ def test_small_images_need_padding():
     with pytest.raises(UserError, match="Set 'padding = 1'"):
         build("small_cnn", (1, 8, 8))
     assert build("small_cnn", (1, 8, 8), padding=1)(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_a_strided_convolution_of_madry_pads_below_and_right_only():
+    """TensorFlow's SAME: output (i, j) is the sum over a 3x3 window that begins at (2 i, 2 j)."""
+    network = build("madry_resnet", units=1, widen_factor=1)
+    conv = network.block2.layer[0].conv1
+    x = torch.rand(2, 16, 8, 8)
+    with torch.no_grad():
+        out = conv(x)
+        padded = torch.zeros(2, 16, 9, 9)
+        padded[:, :, :8, :8] = x
+        for i, j in ((0, 0), (1, 2), (3, 3)):
+            window = padded[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
+            expected = torch.einsum("nchw,ochw->no", window, conv.weight)
+            assert torch.allclose(out[:, :, i, j], expected, atol=1e-5)
+    assert out.shape == (2, 32, 4, 4)
+
+
+def test_shortcuts_of_madry_have_no_weights():
+    network = build("madry_resnet", units=2, widen_factor=10).eval()
+    first, wider = network.block1.layer[0], network.block2.layer[0]
+    x, y = torch.randn(2, 16, 8, 8), torch.randn(2, 160, 8, 8)
+    with torch.no_grad():
+        for unit in (first, wider):
+            nn.init.zeros_(unit.conv2.weight)
+        active = torch.where(first.bn1(x) > 0, first.bn1(x), 0.1 * first.bn1(x))
+        out = first(x)
+        assert torch.allclose(out[:, 72:88], active, atol=1e-6), "of the first unit: after the activation"
+        assert not out[:, :72].any()
+        assert not out[:, 88:].any()
+        out = wider(y)
+        assert torch.allclose(out[:, 80:240], torch.nn.functional.avg_pool2d(y, 2), atol=1e-6), "of others: before it"
+        assert not out[:, :80].any()
+
+
+def test_one_score_is_two_logits():
+    network = build("net", MNIST, 2, outputs=1).eval()
+    x = torch.rand(5, *MNIST)
+    score = network.network(x)
+    assert score.shape == (5, 1)
+    logits = network(x)
+    assert torch.allclose(logits[:, 1] - logits[:, 0], score.squeeze(1))
+    assert torch.equal(logits.argmax(dim=1), (score.squeeze(1) > 0).long())

@@ -13,6 +13,7 @@ from robeval.values.card import Input, ModelCard, Network
 from robeval.zoo import cards, checkpoints
 from robeval.zoo.archs.registry import build
 from robeval.zoo.load import load_model, wrap
+from robeval.zoo.model import with_input
 
 SHAPE = (1, 16, 16)
 CARD = ModelCard("net", "Net", "digits", Network("small_cnn", {"width": 4, "hidden": 8}), where="net.toml")
@@ -199,3 +200,18 @@ def test_the_fingerprint_sees_networks_in_a_plain_list():
 def test_what_cannot_be_read_is_never_taken_for_something_else():
     module = Norm(object(), nn.Flatten())
     assert wrap(module, "mine", 2).fingerprint != wrap(module, "mine", 2).fingerprint
+
+
+def test_per_image_standardisation_is_that_of_the_definition():
+    """(x - mean) / max(std, 1 / sqrt(d)) on the scale [0, 255], in float64; its slope by finite differences."""
+    layer = with_input(torch.nn.Identity(), Input("per_image"), 3, "card")
+    x = torch.rand(4, 3, 5, 5, dtype=torch.float64)
+    x[1] = 0.3
+    x[2] = 0.5 + 1e-6 * x[2]
+    flat = (255 * x.numpy()).reshape(4, -1)
+    deviation = np.maximum(flat.std(axis=1, keepdims=True), 1 / np.sqrt(75))
+    expected = (flat - flat.mean(axis=1, keepdims=True)) / deviation
+    assert np.allclose(layer(x).numpy().reshape(4, -1), expected)
+    assert torch.autograd.gradcheck(layer, x[:1].clone().requires_grad_())
+    constant = x[1:2].clone().requires_grad_()
+    assert torch.autograd.grad(layer(constant).sum(), constant)[0].isfinite().all()
