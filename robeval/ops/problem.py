@@ -1,6 +1,7 @@
 """What an attack is given: images to break, and everything it may ask about them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -52,6 +53,7 @@ class Problem:
         self.backwards = torch.zeros_like(y)
         self.nonfinite = torch.zeros_like(y, dtype=torch.bool)
         self._active = torch.arange(len(y), device=y.device)
+        self._retired = torch.zeros_like(y, dtype=torch.bool)
         self._bounds = geometry.limits(x, threat)
         self._watch, self._on_step, self._eot = watch, on_step, eot
         self._asked: tuple[Loss, Tensor] | None = None
@@ -147,7 +149,18 @@ class Problem:
 
     def retire(self, rows: Tensor) -> None:
         """Stop computing these rows, given by index."""
-        self._active = self._active[~torch.isin(self._active, rows)]
+        self._retired[rows] = True
+        self._active = self._active[~self._retired[self._active]]
+
+    @contextmanager
+    def only(self, rows: Tensor) -> Iterator[None]:
+        """Meanwhile compute only these rows, given by index; the others are as retired ones are."""
+        before = self._active
+        self._active = rows[~self._retired[rows]]
+        try:
+            yield
+        finally:
+            self._active = before[~self._retired[before]]
 
     @property
     def active(self) -> Tensor:

@@ -278,3 +278,15 @@ def test_expectation_over_transformation_is_a_mean_of_passes():
     assert torch.allclose(value, sum(each for each, _ in passes) / 3)
     assert torch.allclose(slope, sum(each for _, each in passes) / 3, atol=1e-7)
     assert not torch.allclose(passes[0][1], passes[1][1])
+
+
+def test_only_some_rows_for_a_while():
+    given, some = problem(MODEL, X, Y, LINF, size=8), torch.tensor([3, 40])
+    given.retire(torch.tensor([40]))
+    with given.only(some):
+        logits = given.logits(X)
+        given.retire(torch.tensor([5]))
+    assert (logits.flatten(1) != 0).any(dim=1).nonzero().flatten().tolist() == [3]
+    assert given.forwards.nonzero().flatten().tolist() == [3]
+    assert torch.equal(logits[3], problem(MODEL, X, Y, LINF, size=8).logits(X)[3])
+    assert sorted(set(range(64)) - set(given.active.tolist())) == [5, 40], "those retired meanwhile stay so"
