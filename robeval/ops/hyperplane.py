@@ -4,7 +4,7 @@ Given a linear function of the change d of a point, value + <slope, d>, what is 
 which it is 0 while point + d stays in the box. Where no such d exists the answer is the corner of the box at
 which the function is closest to 0.
 
-All norms have one shape (Croce & Hein, 2020, section 2.2): every pixel moves against the function's sign, by
+All norms have one shape (Croce & Hein, 2020, arXiv:1907.02044): every pixel moves against the function's sign, by
 as much as one number per row says, until it meets the box. That number solves an equation that is piecewise
 linear, and is found exactly, up to rounding in float64.
 
@@ -29,10 +29,10 @@ def shortest(points: Tensor, slopes: Tensor, values: Tensor, norm: str, box: tup
     Args:
         points: inside the box, (n, ...).
         slopes: normal of each plane, same shape.
-        values: of the linear function at the points, (n,).
+        values: of the linear function at the points, (n,); for NaN nothing moves.
     """
     start, slope = points.double().flatten(1), slopes.double().flatten(1)
-    value = values.double()[:, None]
+    value = values.double().nan_to_num(nan=0.0)[:, None]
     ways = -slope * value.sign()  # the function falls towards 0 along these
     gains = ways.abs()
     rooms = torch.where(ways > 0, box[1] - start, start - box[0]).clamp_min(0)
