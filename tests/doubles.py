@@ -119,6 +119,20 @@ class NotANumber(nn.Module):
         return self.model(x) * torch.where(changed & light, torch.nan, 1.0)[:, None]
 
 
+class FirstPixelUnseen(nn.Module):
+    """Another model that does not see the first pixel, so that no slope moves it, however far an attack goes."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, k)."""
+        seen = torch.ones_like(x[:1])
+        seen[:, 0, 0, 0] = 0
+        return self.model(x * seen)
+
+
 def marked(n: int, shape: tuple[int, int, int] = GREY, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Images for `NotANumber` and whether it fails on each: the first pixel of every other is 0.75, else 0.25."""
     x = torch.randint(4, 13, (n, *shape), generator=seeded(seed)) / 16

@@ -1,0 +1,205 @@
+"""Fast adaptive boundary attack (Croce & Hein, 2020, https://arxiv.org/abs/1907.02044)."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from robeval.attacks.registry import attack
+from robeval.errors import UserError
+from robeval.ops import geometry, hyperplane
+from robeval.ops.losses import difference, margin
+from robeval.ops.microbatch import by_row
+from robeval.ops.nearest import Nearest
+from robeval.ops.problem import Problem
+from robeval.ops.targets import ranked, with_true
+from robeval.values.parameters import Count, NotNegative, Positive
+
+Parity = Literal["none", "autoattack"]
+Plane = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+TARGETS = 9  # of AutoAttack
+FINAL_STEPS = 3  # of Algorithm 1
+# What stands for eps in random starts where there is no ball: the defaults of the authors' code.
+EPS = {"linf": 0.3, "l2": 1.0, "l1": 5.0}
+
+
+@attack("fab", norms=("linf", "l2", "l1"), paper="arXiv:1907.02044", minimal=True)
+def fab(
+    problem: Problem,
+    *,
+    steps: Count = 100,
+    alpha_max: NotNegative = 0.1,
+    eta: Positive = 1.05,
+    beta: Positive = 0.9,
+    parity: Parity = "none",
+) -> Tensor:
+    """Step past the nearest of the planes at which another class would win if the model were linear (Algorithm 1).
+
+    Defaults are the paper's. The first restart starts at the image, later ones at a random point half of eps from
+    it; without a ball eps is taken as 0.3 (linf), 1 (l2) or 5 (l1), as in the authors' code. The final search of
+    Algorithm 1, towards the image, is by secants and one plane; AutoAttack has none, and so none is made with
+    `parity = "autoattack"`. Cost: per step 2 forwards and a backward for each class; 7 forwards and 1 backward besides.
+    """
+    clean = problem.logits(problem.x)  # (n, k)
+    classes = torch.arange(clean.shape[1], device=clean.device).expand(clean.shape)
+    planes = [partial(_nearest_plane, problem, classes)]
+    return _run(problem, clean, planes, steps, alpha_max, eta, beta, parity)
+
+
+def _fit_targets(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
+    """`targets` filled in."""
+    wrong, targets = classes - 1, params["targets"]
+    if targets is not None and targets > wrong:
+        raise UserError(f"'targets' is {targets}, but wrong classes are {wrong}", fix=f"Give {wrong} or less.")
+    return {**params, "targets": min(TARGETS, wrong) if targets is None else targets}
+
+
+@attack("fab_targeted", norms=("linf", "l2", "l1"), paper="arXiv:1907.02044", minimal=True, fit=_fit_targets)
+def fab_targeted(
+    problem: Problem,
+    *,
+    targets: Count | None = None,
+    steps: Count = 100,
+    alpha_max: NotNegative = 0.1,
+    eta: Positive = 1.05,
+    beta: Positive = 0.9,
+    parity: Parity = "none",
+) -> Tensor:
+    """FAB with the plane of one wrong class at a time, the likeliest first; the nearest of all results (FAB-T).
+
+    The version of AutoAttack (arXiv:2003.01690), with 9 targets, or all wrong classes where there are fewer. Starts
+    and final search are those of `fab`. With `parity = "autoattack"` there is no final search, and the targets that
+    follow leave out the images that are broken within eps. Cost: per target and step 2 forwards and 1 backward;
+    7 forwards and 1 backward besides.
+    """
+    clean = problem.logits(problem.x)  # (n, k)
+    order = ranked(clean, problem.y)[:, : targets or TARGETS]  # (n, targets)
+    planes = [partial(_plane_of, problem, with_true(problem.y, wanted)) for wanted in order.unbind(dim=1)]
+    return _run(problem, clean, planes, steps, alpha_max, eta, beta, parity)
+
+
+def _run(
+    problem: Problem,
+    clean: Tensor,
+    planes: Sequence[Plane],
+    steps: int,
+    alpha_max: float,
+    eta: float,
+    beta: float,
+    parity: Parity,
+) -> Tensor:
+    """Algorithm 1 once for each kind of plane."""
+    x, threat = problem.x, problem.threat
+    step = partial(_step, norm=threat.norm, box=threat.box, alpha_max=alpha_max, eta=eta)
+    nearest = Nearest(problem)
+    final = 0 if parity == "autoattack" else FINAL_STEPS
+    ticks = problem.steps(len(planes) * steps + final)
+    for plane in planes:
+        adv = _start(problem)
+        for _ in islice(ticks, steps):
+            value, slope = plane(adv)  # (n,), (n, c, h, w)
+            adv = by_row(step, geometry.ROWS, adv, x, value, slope)
+            crossed = nearest.see(adv, problem.logits(adv))
+            adv = torch.where(geometry.per_row(crossed), (1 - beta) * x + beta * adv, adv)
+        if parity == "autoattack":
+            problem.retire((nearest.distances <= threat.eps).nonzero().squeeze(1))
+    if final and len(problem.active):
+        _final_search(problem, nearest, clean, ticks)
+    return nearest.points
+
+
+def _start(problem: Problem) -> Tensor:
+    """The image itself; after the first restart a random point half of eps from it, moved into the pixel box."""
+    if problem.noise.restart == 0:
+        return problem.x
+    norm, shape = problem.threat.norm, problem.x.shape[1:]
+    eps = problem.threat.eps if math.isfinite(problem.threat.eps) else EPS[norm]
+    way = 2 * problem.noise.uniform(shape) - 1 if norm == "linf" else problem.noise.normal(shape)
+    length = problem.norms(way, norm).clamp_min(1e-300)
+    return problem.clip((problem.x.double() + eps / 2 * way.double() / length).float())
+
+
+def _plane_of(problem: Problem, target: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and slope of z_target - z_true."""
+    return problem.value_and_gradient(points, difference, target)
+
+
+def _nearest_plane(problem: Problem, classes: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and slope of z_s - z_true for the class s whose plane is nearest."""
+    logits, slopes = problem.jacobian(points, classes)  # (n, k), (n, k, c, h, w)
+    choose = partial(_nearest_class, norm=problem.threat.norm)
+    pairs = with_true(problem.y, by_row(choose, geometry.ROWS, logits, slopes, problem.y))
+    rows = torch.arange(len(pairs), device=pairs.device)
+    true, wanted = slopes[rows, pairs[:, 0]], slopes[rows, pairs[:, 1]]
+    return difference(logits, pairs), wanted - true
+
+
+def _nearest_class(logits: Tensor, slopes: Tensor, y: Tensor, *, norm: str) -> Tensor:
+    """The class s != y of least |z_s - z_y| / ||grad(z_s - z_y)||, in the dual norm, int64 (n,)."""
+    rows = torch.arange(len(y), device=y.device)
+    ahead = logits - logits[rows, y][:, None]
+    slopes = (slopes - slopes[rows, y][:, None]).flatten(2)
+    far = ahead.double().abs() / (hyperplane.dual_norm(slopes, norm) + 1e-12)
+    return far.nan_to_num(nan=torch.inf, posinf=torch.inf).scatter(1, y[:, None], torch.inf).argmin(dim=1)
+
+
+def _step(
+    adv: Tensor, x: Tensor, value: Tensor, slope: Tensor, *,
+    norm: str, box: tuple[float, float], alpha_max: float, eta: float,
+) -> Tensor:  # fmt: skip
+    """Past the plane from the iterate and, with weight alpha, from the image (the update of Algorithm 1)."""
+    value_at_x = _at_image(adv, x, value, slope)
+    # On the boundary to the last bit, and still not misclassified, no step would ever move it again.
+    least = 1e-4 * value_at_x.abs()
+    value = torch.where(value.abs() < least, -least, value.double())
+    delta = hyperplane.shortest(adv, slope, value, norm, box)
+    delta_x = hyperplane.shortest(x, slope, value_at_x, norm, box)
+    near, far = (geometry.per_row(geometry.norms(each, norm).clamp_min(1e-8)) for each in (delta, delta_x))
+    alpha = (near / (near + far)).clamp_max(alpha_max)
+    return ((1 - alpha) * (adv + eta * delta) + alpha * (x + eta * delta_x)).float().clamp(*box)
+
+
+def _at_image(adv: Tensor, x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    """What the linear function found at `adv` is at the image, float64 (n,)."""
+    return value + (slope.double() * (x.double() - adv.double())).flatten(1).sum(dim=1)
+
+
+def _final_search(problem: Problem, nearest: Nearest, clean: Tensor, ticks: Iterator[int]) -> None:
+    """Look for the boundary between each image and its nearest point, then for the plane that it is like there.
+
+    The next point is where a secant of the margin says the boundary is, and a tenth of the way back: of a linear
+    margin it is misclassified however its logits are rounded, and the distance left shrinks tenfold each time.
+    """
+    x, y, found = problem.x, problem.y, nearest.points.clone()
+    right, wrong = torch.zeros_like(nearest.distances), torch.ones_like(nearest.distances)  # shares of the way
+    there = problem.logits(found)
+    below, above, winner = margin(clean, y).double(), margin(there, y).double(), there.argmax(dim=1)
+    for _ in ticks:
+        secant = right - below * (wrong - right) / (above - below)
+        root = torch.where(secant.isfinite(), secant, (right + wrong) / 2).clamp(right, wrong)
+        share = root + (wrong - root) / 10
+        points = problem.clip((x + geometry.per_row(share) * (found - x)).float())
+        logits = problem.logits(points)
+        crossed, value = nearest.see(points, logits), margin(logits, y).double()
+        wrong, right = torch.where(crossed, share, wrong), torch.where(crossed, right, share)
+        above, below = torch.where(crossed, value, above), torch.where(crossed, below, value)
+        winner = torch.where(crossed, logits.argmax(dim=1), winner)
+    _onto_last_plane(problem, nearest, winner)
+
+
+def _onto_last_plane(problem: Problem, nearest: Nearest, winner: Tensor) -> None:
+    """The image moved onto the plane at its nearest point, and past it by very little: exact for linear models.
+
+    The line to the nearest point alone is not, where that point was cut by the pixel box.
+    """
+    value, slope = _plane_of(problem, with_true(problem.y, winner), nearest.points)
+    value_at_x = by_row(_at_image, geometry.ROWS, nearest.points, problem.x, value, slope)
+    onto = partial(hyperplane.shortest, norm=problem.threat.norm, box=problem.threat.box)
+    delta = by_row(onto, geometry.ROWS, problem.x, slope, value_at_x)
+    points = problem.clip((problem.x + (1 + 3e-5) * delta).float())
+    nearest.see(points, problem.logits(points))
