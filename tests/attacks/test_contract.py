@@ -48,6 +48,12 @@ WAYS = [(*pair, select) for pair in PAIRS for select in selects(pair[0])]
 every_select = pytest.mark.parametrize(("name", "norm", "select"), WAYS, ids=map("-".join, WAYS))
 
 
+# Settings that keep the tests quick, where the defaults are meant for a long search.
+CHEAP = {
+    "square": {"queries": 12},
+}
+
+
 # ── what to call an attack with ──
 
 
@@ -57,7 +63,7 @@ def params(name, eps, steps=10):
     needed = [each.name for each in keywords(name) if each.default is inspect.Parameter.empty]
     unknown = set(needed) - set(known)
     assert not unknown, f"tell this test what to give for {unknown}"
-    return {each: known[each] for each in needed}
+    return {each: known[each] for each in needed} | CHEAP.get(name, {})
 
 
 def keywords(name):
