@@ -50,6 +50,8 @@ every_select = pytest.mark.parametrize(("name", "norm", "select"), WAYS, ids=map
 
 # Settings that keep the tests quick, where the defaults are meant for a long search.
 CHEAP = {
+    "random_noise": {"tries": 8},
+    "spsa": {"steps": 4, "samples": 2},
     "square": {"queries": 12},
 }
 
