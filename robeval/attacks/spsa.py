@@ -27,7 +27,7 @@ def spsa(
     The slope is the average of `samples` pairs (f(x + delta v) - f(x - delta v)) / (2 delta) * v, with the entries of
     v drawn from {-1, 1}. The points of a pair may be outside ball and box. A row is finished at the first iterate
     that is misclassified. Rate and width of 0.01 (pixel units) and 64 pairs are the defaults of the implementation
-    that the paper's first author gave to CleverHans; attacks that matter take up to 8192 points a step.
+    that the paper's first author gave to CleverHans; published evaluations take up to 8192 points a step.
     Cost: `steps` * (2 * `samples` + 1) forwards; none after success.
     """
     adv = problem.x

@@ -17,7 +17,7 @@ from robeval.ops.problem import Problem
 from robeval.values.parameters import Count, Positive
 from robeval.values.threat import ThreatModel
 
-# Iterations after which the share of pixels in a square is halved (section 5.1), meant for 10,000 iterations.
+# Iterations after which the released code halves the share of pixels in a square, meant for 10,000 iterations.
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 PLANNED = 10_000
 # Random numbers are drawn for so many queries at once: few calls, and little memory for many images.
@@ -168,7 +168,7 @@ def _gather_mass(
 
 @cache
 def _bump(side: int, norm: str) -> Tensor:
-    """A hill above a valley, of norm 1, (side, side) (equation 2; the fourth power for l1 is Croce & Hein's)."""
+    """A hill above a valley, of norm 1, (side, side) (section 3.4; the l1 version has steeper hills)."""
     upper = side // 2
     halves = [_hill(upper, side, norm), -_hill(side - upper, side, norm)]
     return _of_norm_1(torch.cat(halves), norm)
