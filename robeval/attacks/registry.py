@@ -11,7 +11,7 @@ from torch import Tensor
 
 import robeval.attacks
 from robeval.errors import UserError, nearest
-from robeval.ops.losses import too_few_classes
+from robeval.ops.losses import settled, too_few_classes
 from robeval.ops.problem import Problem
 from robeval.values.attack import SCORES, SELECTS, AttackSpec
 from robeval.values.parameters import resolve
@@ -83,14 +83,15 @@ def attack(
 
 
 def fit_loss(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
-    """A `fit` for attacks with keywords `loss` and perhaps `target`.
+    """A `fit` for attacks with keywords `loss` and perhaps `target`; says which loss "auto" is.
 
     Raises:
         UserError: the loss compares more logits than there are.
     """
-    if wrong := too_few_classes(params["loss"], params.get("target", "none") != "none", classes):
+    targeted = params.get("target", "none") != "none"
+    if wrong := too_few_classes(params["loss"], targeted, classes):
         raise UserError(wrong, fix='Take loss = "margin".')
-    return params
+    return {**params, "loss": settled(params["loss"], targeted, classes)}
 
 
 def catalog() -> dict[str, Entry]:

@@ -85,10 +85,20 @@ LEAST_CLASSES_TARGETED = {"dlr": 4}
 
 
 def chosen(loss: str, targeted: bool, kappa: float | None = None) -> Loss:
-    """The loss of that name; kappa is the hinge of "margin"."""
+    """The loss of that name; kappa is the hinge of "margin"; "auto" goes by how many logits it is given."""
+    if loss == "auto":
+        return lambda logits, target: chosen(settled(loss, targeted, logits.shape[1]), targeted)(logits, target)
     if kappa is None or loss != "margin":
         return TARGETED[loss] if targeted else LOSSES[loss]
     return partial(targeted_margin if targeted else hinged_margin, kappa=kappa)
+
+
+def settled(loss: str, targeted: bool, classes: int) -> str:
+    """The loss itself; for "auto" the (targeted) DLR, or where it needs more classes the lead in its numerator."""
+    if loss != "auto":
+        return loss
+    lead = "difference" if targeted else "margin"
+    return lead if too_few_classes("dlr", targeted, classes) else "dlr"
 
 
 def too_few_classes(loss: str, targeted: bool, classes: int) -> str:

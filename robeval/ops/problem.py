@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -120,11 +121,11 @@ class Problem:
         if self._asked:
             self.ask(points, *self._asked)
 
-    def project(self, points: Tensor) -> Tensor:
-        """The points, moved into the ball and the pixel box."""
-        return self._geometry(
-            lambda p, x, *bounds: geometry.project(p, x, self.threat, bounds), points, self.x, *self._bounds
-        )
+    def project(self, points: Tensor, eps: float | None = None) -> Tensor:
+        """The points, moved into the ball, or one of another radius, and the pixel box."""
+        threat = self.threat if eps is None else replace(self.threat, eps=eps)
+        bounds = self._bounds if eps is None else geometry.limits(self.x, threat)
+        return self._geometry(lambda p, x, *b: geometry.project(p, x, threat, b), points, self.x, *bounds)
 
     def clip(self, points: Tensor) -> Tensor:
         """The points, moved into the pixel box only."""

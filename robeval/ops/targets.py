@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from robeval.errors import UserError
 from robeval.ops.problem import Problem
 
 Rule = Literal["none", "most_confusing", "least_likely", "random"]
@@ -15,6 +16,19 @@ def ranked(logits: Tensor, y: Tensor) -> Tensor:
     lowest = torch.finfo(logits.dtype).min
     finite = logits.nan_to_num(nan=lowest, neginf=lowest)
     return finite.scatter(1, y[:, None], -torch.inf).sort(dim=1, descending=True, stable=True).indices[:, :-1]
+
+
+def how_many(targets: int | None, most: int, classes: int) -> int:
+    """How many wrong classes to aim at: so many as given, or else `most` or as many as there are.
+
+    Raises:
+        UserError: there are not as many as given.
+    """
+    wrong = classes - 1
+    if targets is not None and targets > wrong:
+        found = f"'targets' is {targets}, expected at most {wrong}: {classes} classes have {wrong} wrong ones"
+        raise UserError(found, fix=f"Give {wrong} or fewer, or leave 'targets' out.")
+    return min(most, wrong) if targets is None else targets
 
 
 def with_true(y: Tensor, wanted: Tensor) -> Tensor:

@@ -1,0 +1,79 @@
+"""The released AutoAttack code as an oracle for Auto-PGD: the same start noise, and every point it asks about."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from robeval.ops.microbatch import Microbatches
+from robeval.ops.problem import Problem
+
+NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
+
+
+class Recorder(nn.Module):
+    """Another model that notes the images it is asked about."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.points = model, []
+
+    def forward(self, x):
+        self.points.append(x.detach().clone())
+        return self.model(x)
+
+
+class Replay:
+    """Start noise as that code draws it: from torch's generator, for the images that still stand."""
+
+    problem = None
+
+    def uniform(self, shape):
+        return self._drawn(torch.rand, shape)
+
+    def normal(self, shape):
+        return self._drawn(torch.randn, shape)
+
+    def _drawn(self, draw, shape):
+        rows, noise = self.problem.active, torch.zeros(len(self.problem.y), *shape)
+        noise[rows] = draw(len(rows), *shape)
+        for _ in range(3 if self.problem.threat.norm == "l1" else 0):
+            draw(len(rows), *shape)  # one for each radius, drawn and not used
+        return noise
+
+
+def ours(attack, model, x, y, threat, **params):
+    """What our attack answers from that noise, and the points it asked about."""
+    recorder, noise = Recorder(model), Replay()
+    noise.problem = Problem(Microbatches(recorder, len(x)), x, y, threat, noise)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return attack(noise.problem, **params), recorder.points
+
+
+def theirs(kind, model, x, y, threat, **params):
+    """What `APGDAttack` or `APGDAttack_targeted` answers, and the points it asked about after the images."""
+    base = pytest.importorskip("pyautoattack.autopgd_base")
+    recorder = Recorder(model)
+    attack = getattr(base, kind)(
+        recorder, norm=NORMS[threat.norm], eps=threat.eps, device="cpu", use_largereps=threat.norm == "l1", **params
+    )
+    with torch.random.fork_rng(devices=()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*zero gradient")
+        return attack.perturb(x.clone(), y.clone()), recorder.points[1:]
+
+
+def without_rounding_in_supports(monkeypatch):
+    """Let that code count pixels that differ by more than rounding errors.
+
+    It takes the number of changed pixels of a point x + u + p, which differs from x in the last bit where p = -u; so
+    pixels that are back at the image still count, and make its next step less sparse than it should be.
+    """
+    base = pytest.importorskip("pyautoattack.autopgd_base")
+    monkeypatch.setattr(base, "L0_norm", lambda change: (change.abs() > 1e-6).flatten(1).sum(dim=1))
+
+
+def apart(one, other):
+    """The largest difference of a pixel for each image, (n,)."""
+    return (one - other).abs().flatten(1).amax(dim=1)
