@@ -118,6 +118,12 @@ class Problem:
         if self._asked:
             self.ask(points, *self._asked)
 
+    def show(self, rows: Tensor, points: Tensor, logits: Tensor) -> None:
+        """Show the watch some rows, by index, about which the model was asked by somebody else."""
+        live = torch.isin(rows, self._active)
+        if self._watch and live.any():
+            self._watch(self, rows[live], points[live], logits[live], None)
+
     def project(self, points: Tensor) -> Tensor:
         """The points, moved into the ball and the pixel box."""
         return self._geometry(
