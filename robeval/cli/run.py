@@ -1,12 +1,10 @@
 """`robeval run`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from robeval.cli import options
+from robeval.cli import ends, options
 
 
 @click.command()
@@ -44,35 +42,15 @@ def command(
     Finished work is kept in the ledger folder: the same command goes on where it was stopped, and run again it
     computes nothing. Beside the cells, the folder gets results.csv and leaderboard.md.
     """
-    with _kept(out):
+    with ends.kept(out):
         from rich.console import Console
 
         from robeval import api
-        from robeval.cli.screen import Screen, show_tables
-        from robeval.ledger.store import Ledger
-        from robeval.run.plan import pending
+        from robeval.cli.screen import run_shown, show_tables
 
         console = Console(highlight=False)
         job = api.prepare(list(models), suite, None, checkpoint, data_root, device, microbatch, limit, seed)
-        ledger = Ledger(out)
-        due = list({cell.key: cell for task in pending(job.plan, ledger) for cell in task.cells}.values())
-        for line in (*job.notes, *ledger.notes()):
-            console.print(line, markup=False, soft_wrap=True)
-        cells = f"{len(due)} of {len(job.plan.cells)} cells to run on {job.device}, into {out}"
-        console.print(cells, markup=False, soft_wrap=True)
-        with Screen(console, due) as screen:
-            evaluation = api.run(job, out, screen.on_outcome, screen.on_progress)
+        evaluation = run_shown(console, job, out)
         show_tables(console, evaluation.table)
         console.print(f"Written: {out / 'leaderboard.md'} and {out / 'results.csv'}", markup=False, soft_wrap=True)
-        if evaluation.failed:
-            click.echo(f"robeval: {evaluation.failed} cells failed; the reasons are in {out / 'failures'}", err=True)
-            raise SystemExit(1)
-
-
-@contextmanager
-def _kept(out: Path) -> Iterator[None]:
-    """Say on Ctrl-C how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise click.Abort(f"Finished cells are kept in {out}; the same command goes on from there.") from None
+        ends.check(evaluation.failed, out)

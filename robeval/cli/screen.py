@@ -2,16 +2,20 @@
 
 from collections import defaultdict
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 
 import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from robeval import api
+from robeval.ledger.store import Ledger
 from robeval.reports import leaderboard
 from robeval.reports.render import terminal
 from robeval.run.drive import Outcome
 from robeval.run.local import Progress as CellProgress
+from robeval.run.plan import pending
 from robeval.values.cell import Cell, CellFailure, CellResult
 
 
@@ -120,6 +124,18 @@ def _work(cell: Cell) -> float:
     steps = cell.attack.params.get("steps", 1)
     passes = steps if isinstance(steps, int) else 1
     return float(passes * cell.attack.restarts * (cell.slice.stop - cell.slice.start))
+
+
+def run_shown(console: Console, job: api.Job, out: Path) -> api.Evaluation:
+    """Say what is to be done, and run it while it is shown."""
+    ledger = Ledger(out)
+    due = list({cell.key: cell for task in pending(job.plan, ledger) for cell in task.cells}.values())
+    for line in (*job.notes, *ledger.notes()):
+        console.print(line, markup=False, soft_wrap=True)
+    cells = f"{len(due)} of {len(job.plan.cells)} cells to run on {job.device}, into {out}"
+    console.print(cells, markup=False, soft_wrap=True)
+    with Screen(console, due) as screen:
+        return api.run(job, out, screen.on_outcome, screen.on_progress)
 
 
 def show_tables(console: Console, results: pd.DataFrame) -> None:

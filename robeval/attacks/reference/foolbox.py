@@ -87,6 +87,7 @@ def mifgsm(
     paper="arXiv:1511.04599",
     minimal=True,
     library="foolbox",
+    settings=({"overshoot_at": "end"},),
     differs="1e-4 is added to the length of every step",
 )
 def deepfool(problem: Problem, *, steps: Count = 50, candidates: Count = 10, overshoot: NotNegative = 0.02) -> Tensor:
@@ -125,23 +126,39 @@ def carlini_wagner(problem: Problem, *, steps: Count = 1000, kappa: NotNegative 
     minimal=True,
     gradients=False,
     library="foolbox",
+    differs="the start is noise blended with the image, and a jump is shortened until it succeeds for all images of a "
+    "microbatch",
 )
-def hop_skip_jump(problem: Problem, *, steps: Count = 64) -> Tensor:
-    """`HopSkipJumpAttack` from images blended with noise; those that no noise breaks are left out.
+def hop_skip_jump(
+    problem: Problem,
+    *,
+    steps: Count = 40,
+    initial_samples: Count = 100,
+    max_samples: Count = 10_000,
+    gamma: Positive = 1.0,
+    tries: Count = 100,
+) -> Tensor:
+    """`HopSkipJumpAttack` from images blended with noise; images that no noise breaks are left as they are.
 
-    Cost: about 100 times the square root of the step's number forwards in each step.
+    Cost: for each step `initial_samples` times the square root of its number forwards, and some more.
     """
     from foolbox import Misclassification, attacks
 
-    constraint = problem.threat.norm
+    begin = attacks.LinearSearchBlendedUniformNoiseAttack(directions=tries, steps=50)
+    go_on = attacks.HopSkipJumpAttack(
+        steps=steps,
+        initial_gradient_eval_steps=initial_samples,
+        max_gradient_eval_steps=max_samples,
+        gamma=gamma,
+        constraint=problem.threat.norm,
+    )
 
     def work(model: Subject, x: Tensor, y: Tensor) -> Tensor:
-        start = attacks.LinearSearchBlendedUniformNoiseAttack(steps=50).run(_network(model), x, Misclassification(y))
+        start = begin.run(_network(model), x, Misclassification(y))
         adv, known = x.clone(), model(start).argmax(dim=1) != y
         if known.any():
-            attack = attacks.HopSkipJumpAttack(steps=steps, constraint=constraint)
             goal = Misclassification(y[known])
-            adv[known] = attack.run(_network(model), x[known], goal, starting_points=start[known])
+            adv[known] = go_on.run(_network(model), x[known], goal, starting_points=start[known])
         return adv
 
     return minimised(problem, work)

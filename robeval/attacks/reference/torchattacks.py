@@ -9,21 +9,26 @@ from torch import Tensor
 from robeval.attacks.reference.adapter import Subject, in_ball, minimised
 from robeval.attacks.registry import attack, fit_loss
 from robeval.errors import UserError
+from robeval.ops.losses import too_few_classes
 from robeval.ops.problem import Problem
 from robeval.values.parameters import Count, NotNegative, Positive
 
 NORMS = {"linf": "Linf", "l2": "L2"}
+TARGETS = 9
 
 
 def fit_targets(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
-    """No more targets than there are wrong classes.
+    """`targets` filled in.
 
     Raises:
-        UserError: there are too few classes for the targeted difference of logits ratio.
+        UserError: there are too few classes.
     """
-    if classes < 4:
-        raise UserError(f"its loss needs 4 classes, but there are {classes}", fix="Leave out this attack.")
-    return {**params, "targets": min(params["targets"], classes - 1)}
+    wrong, targets = classes - 1, params["targets"]
+    if amiss := too_few_classes(params["loss"], True, classes):
+        raise UserError(amiss, fix="Leave out this attack.")
+    if targets is not None and targets > wrong:
+        raise UserError(f"'targets' is {targets}, but wrong classes are {wrong}", fix=f"Give {wrong} or less.")
+    return {**params, "targets": min(TARGETS, wrong) if targets is None else targets}
 
 
 @attack("torchattacks.fgsm", norms=("linf",), paper="arXiv:1412.6572", library="torchattacks")
@@ -92,11 +97,11 @@ def mifgsm(
     fit=fit_loss,
     library="torchattacks",
 )
-def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce") -> Tensor:
+def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Positive = 0.75) -> Tensor:
     """`APGD`, a copy of the authors' code. Cost: `steps` + 1 backwards and `steps` + 2 forwards."""
     import torchattacks
 
-    given = {"norm": NORMS[problem.threat.norm], "eps": problem.threat.eps, "steps": steps, "loss": loss}
+    given = {**_given(problem), "steps": steps, "loss": loss, "rho": rho}
     return in_ball(problem, lambda model, x, y: torchattacks.APGD(model, **given, seed=torch.initial_seed())(x, y))
 
 
@@ -108,11 +113,18 @@ def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "
     library="torchattacks",
     differs="the step is halved where the loss rose in half of the steps, the authors take three quarters",
 )
-def apgd_targeted(problem: Problem, *, steps: Count = 100, targets: Count = 9) -> Tensor:
+def apgd_targeted(
+    problem: Problem,
+    *,
+    steps: Count = 100,
+    targets: Count | None = None,
+    loss: Literal["dlr"] = "dlr",
+    rho: Positive = 0.75,
+) -> Tensor:
     """`APGDT`. Cost: at most `targets` times `steps` + 1 backwards and `steps` + 2 forwards."""
     import torchattacks
 
-    given = {"norm": NORMS[problem.threat.norm], "eps": problem.threat.eps, "steps": steps, "n_classes": targets + 1}
+    given = {**_given(problem), "steps": steps, "n_classes": (targets or TARGETS) + 1, "rho": rho}
     return in_ball(problem, lambda model, x, y: torchattacks.APGDT(model, **given, seed=torch.initial_seed())(x, y))
 
 
@@ -122,19 +134,39 @@ def apgd_targeted(problem: Problem, *, steps: Count = 100, targets: Count = 9) -
     paper="arXiv:1912.00049",
     gradients=False,
     library="torchattacks",
-    differs="all images of a microbatch get the same square",
+    settings=({"parity": "autoattack"},),
+    differs="all images of a microbatch share the place and colour of their squares",
 )
-def square(problem: Problem, *, queries: Count = 5000, p_init: Positive = 0.8) -> Tensor:
-    """`Square`, the squares shrinking as in AutoAttack. Cost: at most `queries` + 3 forwards."""
+def square(problem: Problem, *, queries: Count = 5000, p_init: Positive = 0.8, rescale: bool = False) -> Tensor:
+    """`Square`, a copy of the authors' code. Cost: at most `queries` + 3 forwards."""
     import torchattacks
 
-    given = {"norm": NORMS[problem.threat.norm], "eps": problem.threat.eps, "n_queries": queries, "p_init": p_init}
+    given = {**_given(problem), "n_queries": queries, "p_init": p_init, "resc_schedule": rescale}
+    return in_ball(problem, lambda model, x, y: torchattacks.Square(model, **given, seed=torch.initial_seed())(x, y))
 
-    def work(model: Subject, x: Tensor, y: Tensor) -> Tensor:
-        found = torchattacks.Square(model, **given, resc_schedule=False, seed=torch.initial_seed())
-        return found(x, y)
 
-    return in_ball(problem, work)
+@attack(
+    "torchattacks.spsa",
+    norms=("linf",),
+    paper="arXiv:1802.05666",
+    gradients=False,
+    library="torchattacks",
+    differs="all images of a microbatch share their random directions",
+)
+def spsa(
+    problem: Problem,
+    *,
+    steps: Count = 100,
+    step_size: Positive = 0.01,
+    samples: Count = 64,
+    delta: Positive = 0.01,
+) -> Tensor:
+    """`SPSA`. Cost: `steps` times 2 * `samples` forwards."""
+    import torchattacks
+
+    given = {"eps": problem.threat.eps, "lr": step_size, "nb_iter": steps, "nb_sample": samples, "delta": delta}
+    given |= {"max_batch_size": min(samples, 64)}
+    return in_ball(problem, lambda model, x, y: torchattacks.SPSA(model, **given)(x, y))
 
 
 @attack(
@@ -159,7 +191,8 @@ def carlini_wagner(problem: Problem, *, steps: Count = 1000, kappa: NotNegative 
     paper="arXiv:1511.04599",
     minimal=True,
     library="torchattacks",
-    differs="every wrong class is a candidate, and each step is lengthened by the overshoot",
+    settings=({"overshoot_at": "each_step"},),
+    differs="every wrong class is a candidate",
 )
 def deepfool(problem: Problem, *, steps: Count = 50, overshoot: NotNegative = 0.02) -> Tensor:
     """`DeepFool`, one image at a time. Cost: at most `steps` forwards, and as many backwards for each class."""
@@ -174,14 +207,29 @@ def deepfool(problem: Problem, *, steps: Count = 50, overshoot: NotNegative = 0.
     paper="arXiv:1907.02044",
     minimal=True,
     library="torchattacks",
+    settings=({"parity": "autoattack"},),
 )
-def fab(problem: Problem, *, steps: Count = 100) -> Tensor:
-    """`FAB`, one run from the image. Cost: `steps` times 2 forwards and a backward for each class."""
+def fab(
+    problem: Problem,
+    *,
+    steps: Count = 100,
+    alpha_max: NotNegative = 0.1,
+    eta: Positive = 1.05,
+    beta: Positive = 0.9,
+) -> Tensor:
+    """`FAB`, a copy of the authors' code; one run from the image.
+
+    Cost: `steps` times 2 forwards and a backward for each class.
+    """
     import torchattacks
 
-    given = {"norm": NORMS[problem.threat.norm], "steps": steps}
+    given = {**_given(problem), "steps": steps, "alpha_max": alpha_max, "eta": eta, "beta": beta}
 
     def work(model: Subject, x: Tensor, y: Tensor) -> Tensor:
         return torchattacks.FAB(model, **given).attack_single_run(x, y, use_rand_start=False)
 
     return minimised(problem, work)
+
+
+def _given(problem: Problem) -> dict[str, Any]:
+    return {"norm": NORMS[problem.threat.norm], "eps": problem.threat.eps}
