@@ -136,6 +136,12 @@ def check(spec: AttackSpec, where: str) -> tuple[AttackSpec, list[UserError]]:
     return replace(spec, params=params, version=entry.version, minimises=norm if entry.minimal else ""), problems
 
 
+def is_installed(entry: Entry) -> bool:
+    """Whether the library that does the work of an attack is there."""
+    module, _ = _LIBRARIES.get(entry.library, ("", ""))
+    return not module or importlib.util.find_spec(module) is not None
+
+
 def _amiss(spec: AttackSpec, entry: Entry, norm: str) -> Iterator[tuple[str, str]]:
     """What is wrong with the keys that every attack has, and what to do."""
     if norm not in entry.norms:
@@ -162,8 +168,8 @@ def _out_of_reach(spec: AttackSpec, entry: Entry) -> Iterator[tuple[str, str]]:
     """What another library cannot do, and what to do."""
     if not entry.library:
         return
-    module, requirement = _LIBRARIES.get(entry.library, ("", ""))
-    if module and importlib.util.find_spec(module) is None:
+    if not is_installed(entry):
+        requirement = _LIBRARIES[entry.library][1]
         yield f"'{spec.use}' needs {entry.library}, which is not installed", f"pip install '{requirement}'"
     if spec.select == "best":
         yield f"'{spec.use}' does not tell its loss, so no iterate is the best", "Take 'final' or 'any'."
