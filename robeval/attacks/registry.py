@@ -1,6 +1,7 @@
 """Which attacks there are, and whether a suite's entry fits one."""
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -39,6 +40,11 @@ class Entry:
         gradients: it needs gradients of the model.
         fit: what its keywords become for a number of classes; raises UserError where they cannot be done.
         version: raised when a fix changes results, so that old cells are computed again.
+        library: the other library that does the work; empty for attacks of robeval's own. Such an entry is called
+            `<library>.<name of our attack>`, and its keywords are some of ours.
+        settings: where it is the same attack as ours: in every point of one of these mappings from keywords (and
+            `norm`) to values. None given says: always.
+        differs: in what it is another attack than ours whatever the settings; empty if in nothing.
     """
 
     name: str
@@ -49,6 +55,9 @@ class Entry:
     gradients: bool = True
     fit: Fit | None = None
     version: int = 1
+    library: str = ""
+    settings: tuple[Mapping[str, object], ...] = ()
+    differs: str = ""
 
     @property
     def summary(self) -> str:
@@ -60,6 +69,13 @@ Function = TypeVar("Function", bound=Callable[..., Tensor])
 
 _CATALOG: dict[str, Entry] = {}
 
+# For each library the module that has to be there, and what to install for it.
+_LIBRARIES = {
+    "torchattacks": ("torchattacks", "robeval[torchattacks]"),
+    "foolbox": ("foolbox", "robeval[foolbox]"),
+    "autoattack": ("pyautoattack", "pyautoattack"),
+}
+
 
 def attack(
     name: str,
@@ -70,13 +86,18 @@ def attack(
     gradients: bool = True,
     fit: Fit | None = None,
     version: int = 1,
+    library: str = "",
+    settings: tuple[Mapping[str, object], ...] = (),
+    differs: str = "",
 ) -> Callable[[Function], Function]:
     """Enter a function `(problem, *, ...) -> candidates` into the catalog under `name`; see `Entry`."""
 
     def enter(function: Function) -> Function:
         if name in _CATALOG:
             raise ValueError(f"two attacks are called {name!r}")
-        _CATALOG[name] = Entry(name, function, norms, paper, minimal, gradients, fit, version)
+        _CATALOG[name] = Entry(
+            name, function, norms, paper, minimal, gradients, fit, version, library, settings, differs
+        )
         return function
 
     return enter
@@ -112,7 +133,14 @@ def check(spec: AttackSpec, where: str) -> tuple[AttackSpec, list[UserError]]:
     params, problems = resolve(entry.function, spec.params, f"{where}: '{spec.use}'")
     norm = (spec.minimises or spec.threat.norm) if entry.minimal else spec.threat.norm
     problems += [UserError(what, where=where, fix=fix) for what, fix in _amiss(spec, entry, norm)]
+    problems += [UserError(what, where=where, fix=fix) for what, fix in _out_of_reach(spec, entry)]
     return replace(spec, params=params, version=entry.version, minimises=norm if entry.minimal else ""), problems
+
+
+def is_installed(entry: Entry) -> bool:
+    """Whether the library that does the work of an attack is there."""
+    module, _ = _LIBRARIES.get(entry.library, ("", ""))
+    return not module or importlib.util.find_spec(module) is not None
 
 
 def _amiss(spec: AttackSpec, entry: Entry, norm: str) -> Iterator[tuple[str, str]]:
@@ -135,3 +163,16 @@ def _amiss(spec: AttackSpec, entry: Entry, norm: str) -> Iterator[tuple[str, str
     if entry.minimal and spec.score == "native" and norm != spec.threat.norm:
         found = f"score 'native' compares distances in {norm}, but eps {spec.threat.eps:g} is a radius in "
         yield found + spec.threat.norm, f'Give threat = {{ norm = "{norm}", eps = ... }}.'
+
+
+def _out_of_reach(spec: AttackSpec, entry: Entry) -> Iterator[tuple[str, str]]:
+    """What another library cannot do, and what to do."""
+    if not entry.library:
+        return
+    if not is_installed(entry):
+        requirement = _LIBRARIES[entry.library][1]
+        yield f"'{spec.use}' needs {entry.library}, which is not installed", f"pip install '{requirement}'"
+    if spec.select == "best":
+        yield f"'{spec.use}' does not tell its loss, so no iterate is the best", "Take 'final' or 'any'."
+    if spec.eot > 1:
+        yield f"'{spec.use}' cannot average over {spec.eot} passes", "Leave out 'eot'."

@@ -1,9 +1,11 @@
 """The page about all attacks, made from their docstrings and signatures."""
 
 import inspect
+from collections.abc import Iterable
 
-from robeval.attacks.registry import Entry, catalog
+from robeval.attacks.registry import Entry, catalog, is_installed
 from robeval.values.parameters import listed
+from robeval.values.table import Table
 
 _HEAD = """# Attacks
 
@@ -32,6 +34,23 @@ believes. Samples that are wrong on the clean image count as broken and are not 
 def page() -> str:
     """The catalogue as Markdown."""
     return "\n".join([_HEAD, *map(_section, catalog().values())])
+
+
+def tables(entries: Iterable[Entry]) -> tuple[Table, Table]:
+    """Our attacks, and those of other libraries."""
+    known = list(entries)
+    ours = [(entry.name, ", ".join(entry.norms), entry.summary) for entry in known if not entry.library]
+    theirs = [
+        (entry.name, ", ".join(entry.norms), "yes" if is_installed(entry) else "no") for entry in known if entry.library
+    ]
+    notes = (
+        "Parameters are some of those of the attack of the same name, and mean the same.",
+        "`robeval crosscheck` runs them beside ours.",
+    )
+    return (
+        Table("Attacks", ("attack", "norms", ""), tuple(ours)),
+        Table("Attacks of other libraries", ("reference", "norms", "installed"), tuple(theirs), notes),
+    )
 
 
 def description(entry: Entry) -> str:

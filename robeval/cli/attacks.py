@@ -20,8 +20,8 @@ def command(name: str | None, markdown: bool) -> None:
     if markdown:
         click.echo(attack_page.page(), nl=False)
     elif name is None:
-        rows = [(entry.name, ", ".join(entry.norms), entry.summary) for entry in known.values()]
-        Console(highlight=False).print(terminal.render(Table("Attacks", ("attack", "norms", ""), tuple(rows))))
+        for table in attack_page.tables(known.values()):
+            Console(highlight=False).print(terminal.render(table))
     elif name not in known:
         raise UserError(f"unknown attack '{name}'", where="NAME", fix=nearest(name, known))
     else:

@@ -1,7 +1,5 @@
 """Options that several commands have, declared once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -19,12 +17,3 @@ data_root = click.option(
 )
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 seed = click.option("--seed", default=0, show_default=True, help="Of every random draw.")
-
-
-@contextmanager
-def kept(out: Path) -> Iterator[None]:
-    """Say on Ctrl-C how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise click.Abort(f"Finished cells are kept in {out}; the same command goes on from there.") from None

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from robeval.cli import options
-from robeval.cli.options import kept
+from robeval.cli import ends, options
 
 
 @click.command()
@@ -43,7 +42,7 @@ def command(
     Finished work is kept in the ledger folder: the same command goes on where it was stopped, and run again it
     computes nothing. Beside the cells, the folder gets results.csv and leaderboard.md.
     """
-    with kept(out):
+    with ends.kept(out):
         from robeval import api
         from robeval.cli.session import run_jobs
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
 import pandas as pd
 from rich.console import Console
 
 from robeval import api
+from robeval.cli import ends
 from robeval.cli.screen import Screen, show_tables
 from robeval.ledger.store import Ledger
 from robeval.run.plan import pending
@@ -16,15 +16,14 @@ from robeval.run.plan import pending
 def run_jobs(jobs: Sequence[api.Job], out: Path) -> None:
     """Run what the ledger in `out` does not have yet; exits with 1 if cells failed."""
     console = Console(highlight=False)
-    found = [_run(job, out, console) for job in jobs]
+    found = [run_shown(console, job, out) for job in jobs]
     show_tables(console, pd.concat([each.table for each in found], ignore_index=True))
     console.print(f"Written: {out / 'leaderboard.md'} and {out / 'results.csv'}", markup=False, soft_wrap=True)
-    if failed := sum(each.failed for each in found):
-        click.echo(f"robeval: {failed} cells failed; the reasons are in {out / 'failures'}", err=True)
-        raise SystemExit(1)
+    ends.check(sum(each.failed for each in found), out)
 
 
-def _run(job: api.Job, out: Path, console: Console) -> api.Evaluation:
+def run_shown(console: Console, job: api.Job, out: Path) -> api.Evaluation:
+    """Say what is to be done, and run it while it is shown."""
     ledger = Ledger(out)
     due = list({cell.key: cell for task in pending(job.plan, ledger) for cell in task.cells}.values())
     for line in (*job.notes, *ledger.notes()):

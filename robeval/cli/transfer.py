@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from robeval.cli import options
+from robeval.cli import ends, options
 
 
 @click.command()
@@ -42,7 +42,7 @@ def command(
     the target is wrong on the clean image. Several sources and targets are all crossed. A model's name may leave
     out the data set of the suite: `natural` is `natural_digits` for a suite about digits.
     """
-    with options.kept(out):
+    with ends.kept(out):
         from robeval import api
         from robeval.cli.session import run_jobs
         from robeval.errors import Problems, raise_together

@@ -121,6 +121,12 @@ class Problem:
         if self._asked:
             self.ask(points, *self._asked)
 
+    def show(self, rows: Tensor, points: Tensor, logits: Tensor) -> None:
+        """Show the watch some rows, by index, about which the model was asked by somebody else."""
+        live = torch.isin(rows, self._active)
+        if self._watch and live.any():
+            self._watch(self, rows[live], points[live], logits[live], None)
+
     def project(self, points: Tensor, eps: float | None = None) -> Tensor:
         """The points, moved into the ball, or one of another radius, and the pixel box."""
         threat = self.threat if eps is None else replace(self.threat, eps=eps)

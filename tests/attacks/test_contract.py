@@ -32,7 +32,8 @@ from robeval.values.attack import SELECTS, AttackSpec
 from robeval.values.cell import Verdicts
 from robeval.values.threat import NORMS, ThreatModel
 
-CATALOG = registry.catalog()
+# Those of other libraries draw random numbers of a whole batch, and promise less: test_reference.py.
+CATALOG = {name: entry for name, entry in registry.catalog().items() if not entry.library}
 PAIRS = [(name, norm) for name, entry in CATALOG.items() for norm in entry.norms]
 EPS = {"linf": 0.1, "l2": 0.5, "l1": 2.0}
 ROWS = 32

@@ -1,0 +1,235 @@
+"""Torchattacks (Kim, 2020, https://arxiv.org/abs/2010.01950)."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from robeval.attacks.reference.adapter import Subject, in_ball, minimised
+from robeval.attacks.registry import attack, fit_loss
+from robeval.errors import UserError
+from robeval.ops.losses import too_few_classes
+from robeval.ops.problem import Problem
+from robeval.values.parameters import Count, NotNegative, Positive
+
+NORMS = {"linf": "Linf", "l2": "L2"}
+TARGETS = 9
+
+
+def fit_targets(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
+    """`targets` filled in.
+
+    Raises:
+        UserError: there are too few classes.
+    """
+    wrong, targets = classes - 1, params["targets"]
+    if amiss := too_few_classes(params["loss"], True, classes):
+        raise UserError(amiss, fix="Leave out this attack.")
+    if targets is not None and targets > wrong:
+        raise UserError(f"'targets' is {targets}, but wrong classes are {wrong}", fix=f"Give {wrong} or less.")
+    return {**params, "targets": min(TARGETS, wrong) if targets is None else targets}
+
+
+@attack("torchattacks.fgsm", norms=("linf",), paper="arXiv:1412.6572", library="torchattacks")
+def fgsm(problem: Problem, *, loss: Literal["ce"] = "ce", target: Literal["none"] = "none") -> Tensor:
+    """`FGSM`. Cost: 1 forward, 1 backward."""
+    import torchattacks
+
+    eps = problem.threat.eps
+    return in_ball(problem, lambda model, x, y: torchattacks.FGSM(model, eps=eps)(x, y))
+
+
+@attack(
+    "torchattacks.pgd",
+    norms=("linf", "l2"),
+    paper="arXiv:1706.06083",
+    library="torchattacks",
+    settings=({"random_start": False}, {"clip_start": True, "norm": "linf"}),
+)
+def pgd(
+    problem: Problem,
+    *,
+    steps: Count,
+    step_size: Positive,
+    loss: Literal["ce"] = "ce",
+    target: Literal["none"] = "none",
+    random_start: bool = True,
+) -> Tensor:
+    """`PGD` and `PGDL2`, whose random start is inside the pixel box, and for l2 nearer to the image than uniform.
+
+    Cost: `steps` forwards and backwards.
+    """
+    import torchattacks
+
+    kind = torchattacks.PGD if problem.threat.norm == "linf" else torchattacks.PGDL2
+    given = {"eps": problem.threat.eps, "alpha": step_size, "steps": steps, "random_start": random_start}
+    return in_ball(problem, lambda model, x, y: kind(model, **given)(x, y))
+
+
+@attack(
+    "torchattacks.mifgsm",
+    norms=("linf",),
+    paper="arXiv:1710.06081",
+    library="torchattacks",
+    differs="a gradient of zero makes its momentum NaN, and the image stays where it is",
+)
+def mifgsm(
+    problem: Problem,
+    *,
+    steps: Count = 10,
+    decay: NotNegative = 1.0,
+    step_size: Positive | None = None,
+    loss: Literal["ce"] = "ce",
+) -> Tensor:
+    """`MIFGSM`, with the step eps / steps unless given. Cost: `steps` forwards and backwards."""
+    import torchattacks
+
+    eps = problem.threat.eps
+    given = {"eps": eps, "alpha": eps / steps if step_size is None else step_size, "steps": steps, "decay": decay}
+    return in_ball(problem, lambda model, x, y: torchattacks.MIFGSM(model, **given)(x, y))
+
+
+@attack(
+    "torchattacks.apgd",
+    norms=("linf", "l2"),
+    paper="arXiv:2003.01690",
+    fit=fit_loss,
+    library="torchattacks",
+)
+def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Positive = 0.75) -> Tensor:
+    """`APGD`, a copy of the authors' code. Cost: `steps` + 1 backwards and `steps` + 2 forwards."""
+    import torchattacks
+
+    given = {**_given(problem), "steps": steps, "loss": loss, "rho": rho}
+    return in_ball(problem, lambda model, x, y: torchattacks.APGD(model, **given, seed=torch.initial_seed())(x, y))
+
+
+@attack(
+    "torchattacks.apgd_targeted",
+    norms=("linf", "l2"),
+    paper="arXiv:2003.01690",
+    fit=fit_targets,
+    library="torchattacks",
+    differs="the step is halved where the loss rose in half of the steps, the authors take three quarters",
+)
+def apgd_targeted(
+    problem: Problem,
+    *,
+    steps: Count = 100,
+    targets: Count | None = None,
+    loss: Literal["dlr"] = "dlr",
+    rho: Positive = 0.75,
+) -> Tensor:
+    """`APGDT`. Cost: at most `targets` times `steps` + 1 backwards and `steps` + 2 forwards."""
+    import torchattacks
+
+    given = {**_given(problem), "steps": steps, "n_classes": (targets or TARGETS) + 1, "rho": rho}
+    return in_ball(problem, lambda model, x, y: torchattacks.APGDT(model, **given, seed=torch.initial_seed())(x, y))
+
+
+@attack(
+    "torchattacks.square",
+    norms=("linf", "l2"),
+    paper="arXiv:1912.00049",
+    gradients=False,
+    library="torchattacks",
+    settings=({"parity": "autoattack"},),
+    differs="all images of a microbatch share the place and colour of their squares",
+)
+def square(problem: Problem, *, queries: Count = 5000, p_init: Positive = 0.8, rescale: bool = False) -> Tensor:
+    """`Square`, a copy of the authors' code. Cost: at most `queries` + 3 forwards."""
+    import torchattacks
+
+    given = {**_given(problem), "n_queries": queries, "p_init": p_init, "resc_schedule": rescale}
+    return in_ball(problem, lambda model, x, y: torchattacks.Square(model, **given, seed=torch.initial_seed())(x, y))
+
+
+@attack(
+    "torchattacks.spsa",
+    norms=("linf",),
+    paper="arXiv:1802.05666",
+    gradients=False,
+    library="torchattacks",
+    differs="all images of a microbatch share their random directions",
+)
+def spsa(
+    problem: Problem,
+    *,
+    steps: Count = 100,
+    step_size: Positive = 0.01,
+    samples: Count = 64,
+    delta: Positive = 0.01,
+) -> Tensor:
+    """`SPSA`. Cost: `steps` times 2 * `samples` forwards."""
+    import torchattacks
+
+    given = {"eps": problem.threat.eps, "lr": step_size, "nb_iter": steps, "nb_sample": samples, "delta": delta}
+    given |= {"max_batch_size": min(samples, 64)}
+    return in_ball(problem, lambda model, x, y: torchattacks.SPSA(model, **given)(x, y))
+
+
+@attack(
+    "torchattacks.carlini_wagner",
+    norms=("l2",),
+    paper="arXiv:1608.04644",
+    minimal=True,
+    library="torchattacks",
+    differs="one constant c = 1 instead of a search, the strongest other logit is at least 0, and pixels that are 0 or "
+    "1 never move",
+)
+def carlini_wagner(problem: Problem, *, steps: Count = 1000, kappa: NotNegative = 0.0) -> Tensor:
+    """`CW`, with its own rate of 0.01. Cost: `steps` forwards and backwards."""
+    import torchattacks
+
+    return minimised(problem, lambda model, x, y: torchattacks.CW(model, kappa=kappa, steps=steps)(x, y))
+
+
+@attack(
+    "torchattacks.deepfool",
+    norms=("l2",),
+    paper="arXiv:1511.04599",
+    minimal=True,
+    library="torchattacks",
+    settings=({"overshoot_at": "each_step"},),
+    differs="every wrong class is a candidate",
+)
+def deepfool(problem: Problem, *, steps: Count = 50, overshoot: NotNegative = 0.02) -> Tensor:
+    """`DeepFool`, one image at a time. Cost: at most `steps` forwards, and as many backwards for each class."""
+    import torchattacks
+
+    return minimised(problem, lambda model, x, y: torchattacks.DeepFool(model, steps, overshoot)(x, y))
+
+
+@attack(
+    "torchattacks.fab",
+    norms=("linf", "l2"),
+    paper="arXiv:1907.02044",
+    minimal=True,
+    library="torchattacks",
+    settings=({"parity": "autoattack"},),
+)
+def fab(
+    problem: Problem,
+    *,
+    steps: Count = 100,
+    alpha_max: NotNegative = 0.1,
+    eta: Positive = 1.05,
+    beta: Positive = 0.9,
+) -> Tensor:
+    """`FAB`, a copy of the authors' code; one run from the image.
+
+    Cost: `steps` times 2 forwards and a backward for each class.
+    """
+    import torchattacks
+
+    given = {**_given(problem), "steps": steps, "alpha_max": alpha_max, "eta": eta, "beta": beta}
+
+    def work(model: Subject, x: Tensor, y: Tensor) -> Tensor:
+        return torchattacks.FAB(model, **given).attack_single_run(x, y, use_rand_start=False)
+
+    return minimised(problem, work)
+
+
+def _given(problem: Problem) -> dict[str, Any]:
+    return {"norm": NORMS[problem.threat.norm], "eps": problem.threat.eps}

@@ -1,0 +1,61 @@
+"""`robeval crosscheck`."""
+
+from pathlib import Path
+
+import click
+
+from robeval.cli import ends, options
+
+
+@click.command()
+@click.option("--suite", required=True, metavar="SUITE", help="A suite by name (`robeval suites`), or a TOML file.")
+@click.option("--model", required=True, metavar="MODEL", help="A model by name (`robeval zoo`), or a card's TOML file.")
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), help="Weights for the model, instead of the card's file."
+)
+@options.out
+@click.option("--limit", type=int, default=100, show_default=True, help="Only the first so many samples.")
+@options.microbatch
+@options.data_root
+@options.device
+@options.seed
+def command(
+    suite: str,
+    model: str,
+    checkpoint: Path | None,
+    out: Path,
+    limit: int,
+    microbatch: int | None,
+    data_root: Path | None,
+    device: str,
+    seed: int,
+) -> None:
+    """Run the attacks of a suite beside those of other libraries, and print where they agree.
+
+    The libraries attack the same samples and are judged alike. Finished work is kept in the ledger folder, under the
+    name of the suite and `_crosscheck`.
+    """
+    with ends.kept(out):
+        from rich.console import Console
+
+        from robeval import api
+        from robeval.cli.session import run_shown
+        from robeval.reports import agreement
+        from robeval.reports.render import terminal
+        from robeval.run.crosscheck import with_references
+        from robeval.run.plan import resolved
+        from robeval.suites import load as suites
+
+        console = Console(highlight=False)
+        asked = resolved(suites.load(suite))
+        check = with_references(asked)
+        job = api.prepare(model, check.suite, None, checkpoint, data_root, device, microbatch, limit, seed)
+        evaluation = run_shown(console, job, out)
+        for table in (
+            agreement.agreement(evaluation.samples, check.pairs, asked.id),
+            agreement.costs(evaluation.table, evaluation.samples, check.pairs, asked.id),
+        ):
+            console.print(terminal.render(table))
+        for line in check.skipped:
+            console.print(f"  skipped: {line}", markup=False, soft_wrap=True)
+        ends.check(evaluation.failed, out)
