@@ -93,19 +93,35 @@ def relu_distance(model: ReluNet, x: Tensor, y: Tensor, norm: str, box: tuple[fl
         part.detach().double().numpy() for part in (model.first, model.shift, model.second, model.bias)
     )
     shift = shift - 0.5 * first.sum(axis=1)
+    regions = {true: _wrong_regions(first, shift, second, bias, true, box) for true in set(y.tolist())}
     answer = []
     for image, true in zip(x.double().flatten(1).numpy(), y.tolist()):
+        faced = [(rows, least - rows @ image) for rows, least in regions[true]]
+        near = sorted((least_move(*each, image, "l2", box), place) for place, each in enumerate(faced))
         best = np.inf
-        for pattern in itertools.product((0.0, 1.0), repeat=len(first)):
-            on = np.array(pattern)
-            sign = 2 * on - 1
-            for other in set(range(len(second))) - {true}:
-                lead = (second[other] - second[true]) * on
-                rows = np.vstack([sign[:, None] * first, lead @ first])
-                least = -np.append(sign * shift, lead @ shift + bias[other] - bias[true]) - rows @ image
-                best = min(best, least_move(rows, least, image, norm, box))
+        for length, place in near:  # no other norm is below the l2 norm times this
+            if length * {"linf": len(image) ** -0.5, "l2": 1, "l1": 1}[norm] < best:
+                best = min(best, length if norm == "l2" else least_move(*faced[place], image, norm, box))
         answer.append(best)
     return torch.tensor(answer, dtype=torch.float64)
+
+
+def _wrong_regions(
+    first: Array, shift: Array, second: Array, bias: Array, true: int, box: tuple[float, float]
+) -> list[tuple[Array, Array]]:
+    """The polytopes rows @ x >= least of misclassified images that have any image in the box."""
+    middle = np.full(first.shape[1], 0.5)
+    regions = []
+    for pattern in itertools.product((0.0, 1.0), repeat=len(first)):
+        on = np.array(pattern)
+        sign = 2 * on - 1
+        for other in set(range(len(second))) - {true}:
+            lead = (second[other] - second[true]) * on
+            rows = np.vstack([sign[:, None] * first, lead @ first])
+            least = -np.append(sign * shift, lead @ shift + bias[other] - bias[true])
+            if np.isfinite(least_move(rows, least - rows @ middle, middle, "l2", box)):
+                regions.append((rows, least))
+    return regions
 
 
 def least_move(rows: Array, least: Array, image: Array, norm: str, box: tuple[float, float]) -> float:
