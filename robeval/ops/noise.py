@@ -25,6 +25,9 @@ class Noise:
         restart: number of the restart.
         samples: index of each sample in its data set, int64 (n,).
         device: where the numbers go.
+
+    Attributes:
+        restart: as given; attacks whose first restart draws nothing look at it.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Noise:
         device: torch.device | str = "cpu",
     ) -> None:
         self._key = np.frombuffer(hashlib.sha256(f"{seed}|{name}|{restart}".encode()).digest()[:16], np.uint64)
+        self.restart = restart
         self._samples = np.asarray(samples, np.int64)
         self._device = device
         self._draws = 0
