@@ -3,6 +3,7 @@
 They draw the random numbers of a whole microbatch and round as they like, so they promise less than ours do.
 """
 
+import importlib.util
 import inspect
 import logging
 import sys
@@ -225,19 +226,13 @@ def test_torchattacks_candidates_that_leave_by_rounding_count():
     ],
 )
 def test_a_missing_library_is_found_before_anything_runs(name, module, wanted, monkeypatch):
-    find = importlib_find_spec()
-    monkeypatch.setattr("importlib.util.find_spec", lambda asked, *more: None if asked == module else find(asked))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda asked, *_: None if asked == module else find(asked))
     given = {key: value for key, value in params(name).items() if key in ("steps", "step_size")}
     _, (wrong,) = registry.check(AttackSpec("a", name, ThreatModel("linf", 0.1), given), "suite.toml: attack 'a'")
     assert f"'{name}' needs {CATALOG[name].library}, which is not installed" in str(wrong)
     assert wanted in str(wrong)
     assert "suite.toml" in str(wrong)
-
-
-def importlib_find_spec():
-    import importlib.util
-
-    return importlib.util.find_spec
 
 
 @pytest.mark.parametrize("spec", [{"select": "best"}, {"eot": 5}])
