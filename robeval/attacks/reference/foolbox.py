@@ -148,8 +148,8 @@ def carlini_wagner(
     minimal=True,
     gradients=False,
     library="foolbox",
-    differs="its random directions and jumps have norm 1 over all images of a microbatch together, so each is shorter the "
-    "more there are",
+    differs="its random directions and jumps have norm 1 over all images of a microbatch, so each is shorter "
+    "the more there are",
 )
 def hop_skip_jump(
     problem: Problem,
