@@ -121,12 +121,6 @@ class Problem:
         if self._asked:
             self.ask(points, *self._asked)
 
-    def show(self, rows: Tensor, points: Tensor, logits: Tensor) -> None:
-        """Show the watch some rows, by index, about which the model was asked by somebody else."""
-        live = torch.isin(rows, self._active)
-        if self._watch and live.any():
-            self._watch(self, rows[live], points[live], logits[live], None)
-
     def project(self, points: Tensor, eps: float | None = None) -> Tensor:
         """The points, moved into the ball, or one of another radius, and the pixel box."""
         threat = self.threat if eps is None else replace(self.threat, eps=eps)
@@ -153,6 +147,12 @@ class Problem:
     def distance(self, points: Tensor) -> Tensor:
         """How far each point is from its clean image in the threat's norm, float64 (n,)."""
         return by_row(lambda p, x: geometry.distance(p, x, self.threat.norm), geometry.ROWS, points, self.x)
+
+    def show(self, rows: Tensor, points: Tensor, logits: Tensor) -> None:
+        """Show the watch some rows, by index, about which the model was asked by somebody else."""
+        live = torch.isin(rows, self._active)
+        if self._watch and live.any():
+            self._watch(self, rows[live], points[live], logits[live], None)
 
     def retire(self, rows: Tensor) -> None:
         """Stop computing these rows, given by index."""

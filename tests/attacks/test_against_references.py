@@ -184,7 +184,8 @@ class Lowered(nn.Module):
 
 def broken_by(use, model, x, y, steps=100):
     """What the attack returns, and which images it breaks."""
-    found = CATALOG[use].function(problem(model, x, y, L2, len(x)), steps=steps)
+    rate = {"step_size": 0.01} if use.endswith("carlini_wagner") else {}
+    found = CATALOG[use].function(problem(model, x, y, L2, len(x)), steps=steps, **rate)
     return found, classes(model, found) != y
 
 
@@ -233,6 +234,25 @@ def test_deepfool_of_torchattacks_never_arrives_where_pixels_are_clipped():
     assert broken_by("foolbox.deepfool", Light(), x, y, steps=25)[1].all()
 
 
+@pytest.mark.parametrize("n", [1, 16])
+def test_hop_skip_jump_of_foolbox_looks_nearer_the_more_images_there_are(n):
+    """It divides the random directions of all images by one norm, so they are sqrt(n) times too short."""
+    x, seen = torch.full((n, *COLOUR), 0.5), []
+    wanted = torch.full((n,), 0.1)
+
+    eagerpy = pytest.importorskip("eagerpy")
+
+    def lighter(points):
+        seen.append(points.raw)
+        return eagerpy.astensor(points.raw.flatten(1).mean(dim=1) > 0.5)
+
+    attack = foolbox.attacks.HopSkipJumpAttack()
+    attack.approximate_gradients(lighter, eagerpy.astensor(x), 20, eagerpy.astensor(wanted))
+    reached = torch.stack([(points - x).flatten(1).norm(dim=1) for points in seen])
+    assert len(seen) == 20
+    assert reached.mean().item() == pytest.approx(0.1 / n**0.5, rel=0.05)
+
+
 def test_pgd_of_both_leaves_the_ball_by_rounding():
     """The perturbation is clipped to the radius and then rounded when it is added; 2^-25 is enough for the judge."""
     model, x, threat = ConvNet(COLOUR).eval(), (images(8, COLOUR) * 255).round() / 255, ThreatModel("linf", 0.031)
@@ -269,7 +289,7 @@ def test_through_the_adapter_they_do_what_they_do_without(norm):
     if norm == "l2":
         alone |= {
             "torchattacks.deepfool": torchattacks.DeepFool(model, 20)(x, y),
-            "torchattacks.carlini_wagner": torchattacks.CW(model, steps=20)(x, y),
+            "torchattacks.carlini_wagner": torchattacks.CW(model, steps=20, lr=0.005)(x, y),
         }
     for use, theirs in alone.items():
         steps = 5 if use.endswith("fab") else 20

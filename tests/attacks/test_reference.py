@@ -3,6 +3,7 @@
 They draw the random numbers of a whole microbatch and round as they like, so they promise less than ours do.
 """
 
+import importlib.util
 import inspect
 import logging
 import sys
@@ -29,6 +30,8 @@ FEW = {"steps": 3, "step_size": 0.01, "queries": 20, "targets": 2, "samples": 4,
 DRAWS_NOTHING = ("fgsm", "mifgsm", "deepfool", "carlini_wagner", "fab", "fab_targeted")
 
 every_attack = pytest.mark.parametrize(("name", "norm"), PAIRS, ids=map("-".join, PAIRS))
+ONCE = [(name, norm) for name, norm in PAIRS if norm == CATALOG[name].norms[0]]
+every_attack_once = pytest.mark.parametrize(("name", "norm"), ONCE, ids=map("-".join, ONCE))
 
 
 @pytest.fixture(autouse=True)
@@ -85,14 +88,8 @@ def test_it_proposes_and_the_judge_decides(name, norm):
     assert (found.predicted[broken] != found.label[broken]).all()
     assert (found.distance[broken] <= np.float32(EPS[norm])).all()
     assert CATALOG[name].minimal or np.isnan(found.distance[~found.broken]).all()
-
-
-@every_attack
-def test_every_sample_that_is_attacked_pays(name, norm):
-    model, x, y = some()
-    found = run_cell(the_cell(name, norm, 10), Microbatches(model, 4), x, y)
-    assert (found.queries > 0).all()
-    assert ((found.backwards > 0) == CATALOG[name].gradients).all()
+    assert np.array_equal(found.queries > 0, found.attacked)
+    assert np.array_equal(found.backwards > 0, found.attacked & CATALOG[name].gradients)
 
 
 @every_attack
@@ -113,7 +110,7 @@ def test_it_leaves_everything_as_it_was(name, norm, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@every_attack
+@every_attack_once
 def test_the_same_problem_has_the_same_candidates(name, norm):
     model, x, y = some(6)
 
@@ -128,14 +125,14 @@ def test_the_same_problem_has_the_same_candidates(name, norm):
         assert not torch.equal(once(1), once(2))
 
 
-@every_attack
+@every_attack_once
 def test_nobody_left_to_attack(name, norm):
     model, x, y = some()
     nothing = problem(model, x[:0], y[:0], ThreatModel(norm, EPS[norm]), 4)
     assert CATALOG[name].function(nothing, **params(name)).shape == (0, *COLOUR)
 
 
-@every_attack
+@every_attack_once
 def test_nan_is_noted_and_is_no_success(name, norm):
     x, light = marked(8, COLOUR)
     model = ConvNet(COLOUR)
@@ -145,7 +142,7 @@ def test_nan_is_noted_and_is_no_success(name, norm):
     assert found.nonfinite[light].any()
 
 
-@every_attack
+@every_attack_once
 def test_any_iterate_that_the_library_asks_about_counts(name, norm):
     model, x, y = some()
     final, any_ = (
@@ -229,19 +226,13 @@ def test_torchattacks_candidates_that_leave_by_rounding_count():
     ],
 )
 def test_a_missing_library_is_found_before_anything_runs(name, module, wanted, monkeypatch):
-    find = importlib_find_spec()
-    monkeypatch.setattr("importlib.util.find_spec", lambda asked, *more: None if asked == module else find(asked))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda asked, *_: None if asked == module else find(asked))
     given = {key: value for key, value in params(name).items() if key in ("steps", "step_size")}
     _, (wrong,) = registry.check(AttackSpec("a", name, ThreatModel("linf", 0.1), given), "suite.toml: attack 'a'")
     assert f"'{name}' needs {CATALOG[name].library}, which is not installed" in str(wrong)
     assert wanted in str(wrong)
     assert "suite.toml" in str(wrong)
-
-
-def importlib_find_spec():
-    import importlib.util
-
-    return importlib.util.find_spec
 
 
 @pytest.mark.parametrize("spec", [{"select": "best"}, {"eot": 5}])

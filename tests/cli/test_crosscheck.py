@@ -9,9 +9,10 @@ import pytest
 from home import SUITE
 
 from robeval import api
+from robeval.attacks import registry
 from robeval.errors import UserError
 from robeval.reports import agreement
-from robeval.run.crosscheck import with_references
+from robeval.run.crosscheck import STANDARD, with_references
 from robeval.run.plan import resolved
 from robeval.suites import load as suites
 from robeval.values.pair import Pair
@@ -200,6 +201,20 @@ def test_the_attacks_of_a_cascade_are_compared_one_by_one(tmp_path):
     found = plan(tmp_path, text)
     assert [chain.id for chain in found.suite.chains if ":" not in chain.id] == ["two.1", "two.2"]
     assert all(len(chain.attacks) == 1 for chain in found.suite.chains)
+
+
+@pytest.mark.skipif(not {*STANDARD} <= {*registry.catalog()}, reason="its parts are not in the catalog")
+def test_the_standard_cascade_is_compared_as_a_whole(tmp_path):
+    pytest.importorskip("pyautoattack")
+    parts = [f'{{ use = "{use}" }}' for use in STANDARD]
+    text = f'[[cascade]]\nid = "aa"\nattacks = [{", ".join(parts)}]\n'
+    found = plan(tmp_path, text)
+    assert [(pair.ours, pair.theirs, pair.use) for pair in found.pairs] == [
+        ("aa", "aa:autoattack", "autoattack.standard")
+    ]
+    assert [len(chain.attacks) for chain in found.suite.chains] == [4, 1]
+    with pytest.raises(UserError, match=r"aa, autoattack\.standard: 'steps' is 50"):
+        plan(tmp_path, text.replace('use = "apgd"', 'use = "apgd", steps = 50'))
 
 
 def test_minimal_distances_are_compared_by_their_medians(home):

@@ -290,3 +290,23 @@ def test_only_some_rows_for_a_while():
     assert given.forwards.nonzero().flatten().tolist() == [3]
     assert torch.equal(logits[3], problem(MODEL, X, Y, LINF, size=8).logits(X)[3])
     assert sorted(set(range(64)) - set(given.active.tolist())) == [5, 40], "those retired meanwhile stay so"
+
+
+def test_the_watch_is_shown_what_others_have_asked_about_active_rows():
+    model, x = ConvNet(COLOUR), images(4, COLOUR)
+    seen = []
+
+    def watch(asked, rows, points, logits, values):
+        seen.append((rows.tolist(), points, logits, values))
+
+    asked = problem(model, x, classes(model, x), ThreatModel("linf", 0.1), watch=watch)
+    asked.retire(torch.tensor([1]))
+    rows, points, logits = torch.tensor([3, 1, 0]), x[[3, 1, 0]] + 1, torch.randn(3, 10)
+    asked.show(rows, points, logits)
+    asked.show(rows[1:2], points[1:2], logits[1:2])
+    ((shown, where, what, values),) = seen
+    assert shown == [3, 0]
+    assert torch.equal(where, points[[0, 2]])
+    assert torch.equal(what, logits[[0, 2]])
+    assert values is None
+    assert not asked.forwards.any()

@@ -57,6 +57,9 @@ def in_ball(problem: Problem, work: Work) -> Tensor:
 class Subject(nn.Module):
     """The problem's model for some of its rows, as a network of no parameters that could get a gradient.
 
+    The model is run in the batches that the library makes, not padded to a microbatch: one that asks about an image at
+    a time would pay for them all. So a logit can differ in its last bit from what the judge will see.
+
     Args:
         rows: the rows that a library attacks, by index.
     """

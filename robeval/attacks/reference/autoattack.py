@@ -1,5 +1,6 @@
 """AutoAttack by its authors (Croce & Hein, 2020, https://arxiv.org/abs/2003.01690), as the package `pyautoattack`."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -94,11 +95,22 @@ def fab(
     eta: Positive = 1.05,
     beta: Positive = 0.9,
 ) -> Tensor:
-    """`FABAttack_PT`, one run from the image. Cost: `steps` times 2 forwards and a backward for each class."""
+    """`FABAttack_PT`, in later restarts from a random point.
+
+    Cost: `steps` times 2 forwards and a backward for each class.
+    """
     from pyautoattack.fab_pt import FABAttack_PT
 
-    given = {**_given(problem), "n_iter": steps, "alpha_max": alpha_max, "eta": eta, "beta": beta}
-    return minimised(problem, lambda model, x, y: FABAttack_PT(model, **given).attack_single_run(x, y))
+    given = {
+        **_given(problem),
+        "eps": _radius(problem),
+        "n_iter": steps,
+        "alpha_max": alpha_max,
+        "eta": eta,
+        "beta": beta,
+    }
+    again = problem.noise.restart > 0
+    return minimised(problem, lambda model, x, y: FABAttack_PT(model, **given).attack_single_run(x, y, again))
 
 
 @attack(
@@ -121,12 +133,21 @@ def fab_targeted(
 ) -> Tensor:
     """`FABAttack_PT` towards each of the likeliest wrong classes; the nearest of the images found.
 
-    One run from the image for each class, until the sample is broken within eps, as in AutoAttack. What it finds
-    beyond eps counts here too. Cost: at most `targets` times `steps` times 2 forwards and 1 backward.
+    One run for each class, in later restarts from a random point, until the sample is broken within eps, as in
+    AutoAttack. What it finds beyond eps counts here too.
+    Cost: at most `targets` times `steps` times 2 forwards and 1 backward.
     """
     from pyautoattack.fab_pt import FABAttack_PT
 
-    given = {**_given(problem), "n_iter": steps, "alpha_max": alpha_max, "eta": eta, "beta": beta}
+    given = {
+        **_given(problem),
+        "eps": _radius(problem),
+        "n_iter": steps,
+        "alpha_max": alpha_max,
+        "eta": eta,
+        "beta": beta,
+    }
+    again = problem.noise.restart > 0
 
     def work(model: Subject, x: Tensor, y: Tensor) -> Tensor:
         attack = FABAttack_PT(model, **given, targeted=True)
@@ -136,7 +157,7 @@ def fab_targeted(
             if not len(left):
                 break
             attack.target_class = place
-            found = attack.attack_single_run(x[left], y[left], is_targeted=True)
+            found = attack.attack_single_run(x[left], y[left], again, is_targeted=True)
             length = torch.linalg.vector_norm((found - x[left]).flatten(1), ORDERS[problem.threat.norm], dim=1)
             closer = (length > 0) & (length < least[left])
             best[left[closer]], least[left[closer]] = found[closer], length[closer]
@@ -184,6 +205,11 @@ def standard(problem: Problem) -> Tensor:
         return whole.run_standard_evaluation(x, y, batch_size=len(x))[0]
 
     return in_ball(problem, work)
+
+
+def _radius(problem: Problem) -> float | None:
+    """That of random starts; without a ball FAB takes one of its own."""
+    return problem.threat.eps if math.isfinite(problem.threat.eps) else None
 
 
 def _given(problem: Problem) -> dict[str, Any]:

@@ -104,12 +104,34 @@ def deepfool(problem: Problem, *, steps: Count = 50, candidates: Count = 10, ove
     paper="arXiv:1608.04644",
     minimal=True,
     library="foolbox",
+    settings=({"kappa": 0.0},),
+    differs="a whole microbatch is aborted at once",
 )
-def carlini_wagner(problem: Problem, *, steps: Count = 1000, kappa: NotNegative = 0.0) -> Tensor:
-    """`L2CarliniWagnerAttack`. Cost: at most `steps` forwards and backwards for each constant."""
+def carlini_wagner(
+    problem: Problem,
+    *,
+    steps: Count = 1000,
+    step_size: Positive = 0.005,
+    searches: Count | None = None,
+    initial_c: Positive | None = None,
+    kappa: NotNegative = 0.0,
+    abort_early: bool = True,
+) -> Tensor:
+    """`L2CarliniWagnerAttack`, with 5 constants from 0.01 unless given, where kappa counts in what it calls broken.
+
+    Cost: at most `steps` forwards and backwards for each constant.
+    """
     from foolbox import attacks
 
-    search = _minimising(attacks.L2CarliniWagnerAttack(steps=steps, confidence=kappa))
+    attack = attacks.L2CarliniWagnerAttack(
+        binary_search_steps=searches or 5,
+        steps=steps,
+        stepsize=step_size,
+        confidence=kappa,
+        initial_const=initial_c or 0.01,
+        abort_early=abort_early,
+    )
+    search = _minimising(attack)
 
     def work(model: Subject, x: Tensor, y: Tensor) -> Tensor:
         found = search(model, x, y)
@@ -126,8 +148,8 @@ def carlini_wagner(problem: Problem, *, steps: Count = 1000, kappa: NotNegative 
     minimal=True,
     gradients=False,
     library="foolbox",
-    differs="the start is noise blended with the image, and a jump is shortened until it succeeds for all images of a "
-    "microbatch",
+    differs="its random directions and jumps have norm 1 over all images of a microbatch, so each is shorter "
+    "the more there are",
 )
 def hop_skip_jump(
     problem: Problem,

@@ -1,5 +1,6 @@
 """Torchattacks (Kim, 2020, https://arxiv.org/abs/2010.01950)."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -111,7 +112,6 @@ def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "
     paper="arXiv:2003.01690",
     fit=fit_targets,
     library="torchattacks",
-    differs="the step is halved where the loss rose in half of the steps, the authors take three quarters",
 )
 def apgd_targeted(
     problem: Problem,
@@ -175,14 +175,18 @@ def spsa(
     paper="arXiv:1608.04644",
     minimal=True,
     library="torchattacks",
-    differs="one constant c = 1 instead of a search, the strongest other logit is at least 0, and pixels that are 0 or "
-    "1 never move",
+    settings=({"searches": 1, "initial_c": 1.0, "abort_early": True},),
+    differs="the strongest other logit is at least 0, pixels that are 0 or 1 never move, and a whole microbatch is "
+    "aborted at once",
 )
-def carlini_wagner(problem: Problem, *, steps: Count = 1000, kappa: NotNegative = 0.0) -> Tensor:
-    """`CW`, with its own rate of 0.01. Cost: `steps` forwards and backwards."""
+def carlini_wagner(
+    problem: Problem, *, steps: Count = 1000, step_size: Positive = 0.005, kappa: NotNegative = 0.0
+) -> Tensor:
+    """`CW`, which has one constant c = 1 instead of a search. Cost: at most `steps` forwards and backwards."""
     import torchattacks
 
-    return minimised(problem, lambda model, x, y: torchattacks.CW(model, kappa=kappa, steps=steps)(x, y))
+    given = {"kappa": kappa, "steps": steps, "lr": step_size}
+    return minimised(problem, lambda model, x, y: torchattacks.CW(model, **given)(x, y))
 
 
 @attack(
@@ -217,16 +221,20 @@ def fab(
     eta: Positive = 1.05,
     beta: Positive = 0.9,
 ) -> Tensor:
-    """`FAB`, a copy of the authors' code; one run from the image.
+    """`FAB`, a copy of the authors' code: from the image, in later restarts from a random point.
 
     Cost: `steps` times 2 forwards and a backward for each class.
     """
     import torchattacks
 
-    given = {**_given(problem), "steps": steps, "alpha_max": alpha_max, "eta": eta, "beta": beta}
+    # Without a ball it takes a radius of its own for random starts.
+    eps = problem.threat.eps if math.isfinite(problem.threat.eps) else None
+    given = {"norm": NORMS[problem.threat.norm], "eps": eps, "steps": steps}
+    given |= {"alpha_max": alpha_max, "eta": eta, "beta": beta}
+    again = problem.noise.restart > 0
 
     def work(model: Subject, x: Tensor, y: Tensor) -> Tensor:
-        return torchattacks.FAB(model, **given).attack_single_run(x, y, use_rand_start=False)
+        return torchattacks.FAB(model, **given).attack_single_run(x, y, use_rand_start=again)
 
     return minimised(problem, work)
 
