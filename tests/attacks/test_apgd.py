@@ -95,6 +95,26 @@ def test_the_step_is_halved_until_it_no_longer_jumps_over_the_peak():
     assert (adv - 0.4371).abs().max() < 0.2 / 2**7
 
 
+@pytest.mark.parametrize(
+    ("loss", "after_low", "after_high"), [("ce", 0.4, 0.4), ("margin", 0.475, 0.425)], ids=["ce", "margin"]
+)
+def test_the_first_loss_counts_as_risen_where_it_is_positive(loss, after_low, after_high):
+    """As in the authors' code. Of 9 steps the first is a checkpoint; it goes from one end of the ball to the other.
+
+    Cross-entropy is positive, so no step size is halved, not even where the loss fell. This margin is negative, so
+    each is: from the low start on at the better end, from the high start (where the loss fell) back at it.
+    """
+    x, y = torch.full((32, 1, 1, 1), 0.4), torch.zeros(32, dtype=torch.int64)
+    recorder = Recorder(Peak())
+    apgd(problem(recorder, x, y, ThreatModel("linf", 0.1)), steps=9, loss=loss)
+    start, first, second = (points.flatten() for points in recorder.points[:3])
+    low = start < 0.4
+    assert 8 < low.sum() < 24
+    assert torch.allclose(first, 0.8 - start)
+    assert torch.allclose(second[low], torch.tensor(after_low))
+    assert torch.allclose(second[~low], torch.tensor(after_high))
+
+
 def test_without_a_gradient_it_stays_at_its_start():
     x, y = images(4), torch.zeros(4, dtype=torch.int64)
     for threat in BALLS[:2]:
@@ -185,7 +205,7 @@ def test_dlr_of_two_classes_is_refused_with_what_to_take_instead():
 
 @ce_and_dlr
 @pytest.mark.parametrize("kind", [nn.Tanh, nn.ReLU], ids=["tanh", "relu"])
-@pytest.mark.parametrize(("steps", "rho"), [(100, 0.75), (37, 0.5)])
+@pytest.mark.parametrize(("steps", "rho"), [(100, 0.75), (37, 0.5), (9, 0.75)])
 def test_linf_is_the_authors_code_bit_for_bit_where_nothing_is_rounded(kind, loss, steps, rho):
     model, x = ConvNet(COLOUR, kind=kind), (images(32, COLOUR) * 256).round() / 256
     y = classes(model, x)
