@@ -1,5 +1,6 @@
 """Suite, models and data -> Plan: everything that can be wrong is found here, before anything runs."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -57,6 +58,7 @@ def make_plan(
             attacks that need gradients of a model that has none; all are named together.
     """
     problems = Problems()
+    problems += _everything_allowed(suite, samples)
     suite = replace(suite, chains=tuple(_fitted(chain, suite, samples, problems) for chain in suite.chains))
     for model in (*models, source) if source else models:
         asked = source is None or model is source
@@ -121,6 +123,22 @@ def _cells(
         seen = source.fingerprint if source else ""
         cells.append(Cell(model.id, model.fingerprint, part, spec, after, seed, seen))
     return tuple(cells)
+
+
+def _everything_allowed(suite: Suite, samples: Samples) -> list[UserError]:
+    """Balls so large that any image is inside."""
+    pixels = math.prod(samples.shape)
+    furthest = {"linf": 1.0, "l2": math.sqrt(pixels), "l1": float(pixels)}
+    return [
+        UserError(
+            f"eps is {spec.threat.eps:g}, but no two images are further than {furthest[spec.threat.norm]:.4g} apart",
+            where=f"{suite.where or suite.id}: attack '{spec.id}' on {samples.dataset}",
+            fix="Give eps in pixel units: images are in [0, 1].",
+        )
+        for chain in suite.chains
+        for spec in chain.attacks
+        if spec.threat.eps > furthest[spec.threat.norm]
+    ]
 
 
 def _fitted(chain: Chain, suite: Suite, samples: Samples, problems: Problems) -> Chain:

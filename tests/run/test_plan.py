@@ -364,3 +364,9 @@ def test_probabilities_are_warned_of_and_recorded():
     (recorded,) = plan_of(models=[loaded(soft, 2, "soft")]).models
     assert "look like probabilities, not logits" in recorded.warnings[0]
     assert plan_of().models[0].warnings == ()
+
+
+@pytest.mark.parametrize(("norm", "eps", "furthest"), [("l2", 6.1, "6"), ("l1", 37, "36")])
+def test_a_ball_that_holds_every_image_is_refused(norm, eps, furthest):
+    said = refused(about=one(AttackSpec("a", "apgd", ThreatModel(norm, eps))))
+    assert f"attack 'a' on made: eps is {eps:g}, but no two images are further than {furthest} apart" in said

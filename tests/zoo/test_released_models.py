@@ -1,5 +1,8 @@
 """Released files of weights get the accuracy that is known of them, on the whole test set."""
 
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -40,3 +43,12 @@ def test_resnet20_is_as_accurate_as_its_authors_say(real_data):
     with torch.no_grad():
         found = (model.module(x).argmax(dim=1) == y).float().mean().item()
     assert abs(found - 0.9173) < 4 * (0.9173 * 0.0827 / 500) ** 0.5
+
+
+def test_the_example_of_the_autoattack_package(real_data):
+    path = Path(str(files("pyautoattack"))) / "examples" / "model_test.pt"
+    samples = datasets.load("cifar10", "test", (real_data,))
+    model = load_model(cards.load("autoattack_resnet18"), samples.shape, 10, path)
+    x, y = samples.slice(0, 100)
+    with torch.no_grad():
+        assert (model.module(x).argmax(dim=1) == y).float().mean() > 0.85
