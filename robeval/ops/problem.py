@@ -1,6 +1,7 @@
 """What an attack is given: images to break, and everything it may ask about them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -148,6 +149,18 @@ class Problem:
     def retire(self, rows: Tensor) -> None:
         """Stop computing these rows, given by index."""
         self._active = self._active[~torch.isin(self._active, rows)]
+
+    @contextmanager
+    def only(self, rows: Tensor) -> Iterator[None]:
+        """Compute none but these rows, given by index, for a while; the others are like retired ones meanwhile."""
+        before = self._active
+        chosen = before[torch.isin(before, rows)]
+        self._active = chosen
+        try:
+            yield
+        finally:
+            retired = chosen[~torch.isin(chosen, self._active)]
+            self._active = before[~torch.isin(before, retired)]
 
     @property
     def active(self) -> Tensor:

@@ -233,3 +233,24 @@ def test_the_watch_sees_active_rows_and_may_retire_them():
     given.logits(X[:4])
     assert seen == [([0, 1, 2, 3], (4,)), ([1, 2, 3], None)]
     assert given.forwards.tolist() == [1, 2, 2, 2]
+
+
+def test_only_some_rows_are_computed_for_a_while():
+    given = problem(MODEL, X, Y, LINF, size=8)
+    given.retire(torch.tensor([2]))
+    whole = given.logits(X)
+    with given.only(torch.tensor([1, 2, 5])):
+        assert given.active.tolist() == [1, 5]
+        some = given.logits(X)
+        given.retire(torch.tensor([5]))
+    assert torch.equal(some[[1, 5]], whole[[1, 5]])
+    assert (some[[0, 2, 3]] == 0).all()
+    assert given.active.tolist() == [row for row in range(64) if row not in (2, 5)], "retired meanwhile is retired"
+    assert given.forwards[:7].tolist() == [1, 2, 0, 1, 1, 2, 1]
+
+
+def test_rows_are_back_after_an_error():
+    given = problem(MODEL, X, Y, LINF, size=8)
+    with pytest.raises(ZeroDivisionError), given.only(torch.tensor([1])):
+        given.logits(X)[0] / (1 // 0)
+    assert len(given.active) == 64
