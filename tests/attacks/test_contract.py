@@ -54,6 +54,8 @@ every_select = pytest.mark.parametrize(("name", "norm", "select"), WAYS, ids=map
 CHEAP = {
     "apgd": lambda eps, steps: {"steps": steps // 2},
     "apgd_targeted": lambda eps, steps: {"steps": steps // 2, "targets": 2},
+    "carlini_wagner": {"steps": 12, "step_size": 0.05, "initial_c": 1.0, "searches": 2},
+    "deepfool": {"steps": 6},
     "fab": {"steps": 2},
     "fab_targeted": {"steps": 3, "targets": 1},
     "lbfgs": {"steps": 4, "doublings": 3, "precision": 0.2, "first": 0.1, "lengths": 3},
