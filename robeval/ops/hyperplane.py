@@ -31,13 +31,13 @@ def shortest(points: Tensor, slopes: Tensor, values: Tensor, norm: str, box: tup
         slopes: normal of each plane, same shape.
         values: of the linear function at the points, (n,); for NaN nothing moves.
     """
-    start, slope = points.double().flatten(1), slopes.double().flatten(1)
     value = values.double().nan_to_num(nan=0.0)[:, None]
-    ways = -slope * value.sign()  # the function falls towards 0 along these
-    gains = ways.abs()
-    rooms = torch.where(ways > 0, box[1] - start, start - box[0]).clamp_min(0)
+    ways = slopes.flatten(1) * -value.sign().to(slopes.dtype)  # the function falls towards 0 along these
+    signs, gains, start = ways.sign(), ways.abs().double(), points.flatten(1).double()
+    corner = (start + signs * (2 * (box[1] - box[0]))).clamp(*box)
+    rooms = (corner - start).abs()
     lengths = _greedy(gains, rooms, value.abs()) if norm == "l1" else _together(gains, rooms, value.abs(), norm)
-    return (ways.sign() * lengths).view_as(points)
+    return (signs * lengths).view_as(points)
 
 
 def _together(gains: Tensor, rooms: Tensor, wanted: Tensor, norm: str) -> Tensor:
@@ -47,20 +47,20 @@ def _together(gains: Tensor, rooms: Tensor, wanted: Tensor, norm: str) -> Tensor
     method from 0 climbs to the level at which it is `wanted` and never beyond. Each step but the last takes a
     pixel to the border of the box, so it ends; in practice after a few, much sooner than rooms could be sorted.
     """
-    speeds = gains if norm == "l2" else torch.ones_like(gains)
-    rates, most = gains * speeds, gains * rooms
-    limits = rooms / speeds  # the level at which a pixel meets the box; NaN or infinite if it does not move
-    level = torch.zeros_like(wanted)
+    if norm == "linf":
+        limits, rates = rooms, gains
+    else:
+        limits, rates = rooms / gains, gains * gains  # the limit is infinite or NaN where a pixel does not move
+    most, level = gains * rooms, torch.zeros_like(wanted)
     for _ in range(gains.shape[1] + 1):
-        free = (limits > level).double()
-        rest = wanted - (most * (1 - free)).sum(dim=1, keepdim=True)
+        free = limits > level
+        rest = wanted - (most * ~free).sum(dim=1, keepdim=True)
         rate = (rates * free).sum(dim=1, keepdim=True)
-        higher = (rest / rate).nan_to_num(nan=0.0, posinf=torch.inf)
-        higher = higher.maximum(level)
+        higher = (rest / rate).nan_to_num(nan=0.0, posinf=torch.inf).maximum(level)
         if torch.equal(higher, level):
             break
         level = higher
-    return (level * speeds).fmin(rooms)
+    return level.minimum(rooms) if norm == "linf" else (level * gains).fmin(rooms)
 
 
 def _greedy(gains: Tensor, rooms: Tensor, wanted: Tensor) -> Tensor:
