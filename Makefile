@@ -13,7 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/robeval run --suite digits_linf --model natural_digits --model madry_digits --model trades_digits
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

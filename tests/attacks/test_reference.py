@@ -259,13 +259,12 @@ def test_keywords_are_some_of_ours_with_the_same_defaults():
 # ── AutoAttack as a whole ──
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_the_standard_autoattack_breaks_at_least_what_its_parts_do(norm):
     pytest.importorskip("pyautoattack")
-    model, x, y = some(8)
+    model, x, y = some(2)
     whole, part = (
-        run_cell(cell(name, ThreatModel(norm, EPS[norm]), 8), Microbatches(model, 8), x, y)
+        run_cell(cell(name, ThreatModel(norm, EPS[norm]), 2), Microbatches(model, 8), x, y)
         for name in ("autoattack.standard", "autoattack.apgd")
     )
     assert not whole.escaped.any()
