@@ -28,7 +28,7 @@ FINAL_STEPS = 3  # of Algorithm 1
 EPS = {"linf": 0.3, "l2": 1.0, "l1": 5.0}
 PUSH = 1e-4  # the least step towards a plane, as a share of the image's way to it; none in AutoAttack
 FLAT = {"linf": 0.0, "l2": 1e-8, "l1": 1e-8}  # AutoAttack moves no pixel of a smaller slope
-CPU_ROWS = 16  # projected together: what they need at once stays in the cache
+CPU_ROWS = 16  # what so many rows need at a time stays in the cache
 
 
 @attack("fab", norms=("linf", "l2", "l1"), paper="arXiv:1907.02044", minimal=True)
@@ -100,7 +100,6 @@ def _run(
     x, threat = problem.x, problem.threat
     push, flat = (0.0, FLAT[threat.norm]) if parity == "autoattack" else (PUSH, 0.0)
     step = partial(_step, norm=threat.norm, box=threat.box, alpha_max=alpha_max, eta=eta, push=push, flat=flat)
-    rows = CPU_ROWS if x.device.type == "cpu" else geometry.ROWS
     nearest = Nearest(problem)
     final = 0 if parity == "autoattack" else FINAL_STEPS
     ticks = problem.steps(len(planes) * steps + final)
@@ -108,7 +107,7 @@ def _run(
         adv = _start(problem)
         for _ in islice(ticks, steps):
             value, slope = plane(adv)  # (n,), (n, c, h, w)
-            adv = by_row(step, rows, adv, x, value, slope)
+            adv = by_row(step, _together(x), adv, x, value, slope)
             crossed = nearest.see(adv, problem.logits(adv))
             adv = torch.where(geometry.per_row(crossed), (1 - beta) * x + beta * adv, adv)
         if parity == "autoattack":
@@ -129,6 +128,11 @@ def _start(problem: Problem) -> Tensor:
     return problem.clip((problem.x.double() + eps / 2 * way.double() / length).float())
 
 
+def _together(tensor: Tensor) -> int:
+    """How many rows to calculate with at a time."""
+    return CPU_ROWS if tensor.device.type == "cpu" else geometry.ROWS
+
+
 def _plane_of(problem: Problem, target: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     """Value and slope of z_target - z_true."""
     return problem.value_and_gradient(points, difference, target)
@@ -138,7 +142,7 @@ def _nearest_plane(problem: Problem, classes: Tensor, points: Tensor) -> tuple[T
     """Value and slope of z_s - z_true for the class s whose plane is nearest."""
     logits, slopes = problem.jacobian(points, classes)  # (n, k), (n, k, c, h, w)
     choose = partial(_nearest_class, norm=problem.threat.norm)
-    pairs = with_true(problem.y, by_row(choose, geometry.ROWS, logits, slopes, problem.y))
+    pairs = with_true(problem.y, by_row(choose, _together(logits), logits, slopes, problem.y))
     rows = torch.arange(len(pairs), device=pairs.device)
     true, wanted = slopes[rows, pairs[:, 0]], slopes[rows, pairs[:, 1]]
     return difference(logits, pairs), wanted - true
