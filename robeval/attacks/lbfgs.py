@@ -1,29 +1,37 @@
 """Box-constrained L-BFGS (Szegedy et al., 2014, https://arxiv.org/abs/1312.6199)."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import fmin_l_bfgs_b
 from torch import Tensor
 
 from robeval.attacks.registry import attack
-from robeval.ops.geometry import per_row
 from robeval.ops.lockstep import lockstep
-from robeval.ops.losses import cross_entropy
+from robeval.ops.losses import cross_entropy, towards
 from robeval.ops.nearest import Nearest
 from robeval.ops.problem import Problem
-from robeval.ops.targets import ranked
+from robeval.ops.targets import with_true
 from robeval.values.parameters import Count, Positive
 
-Point = NDArray[np.float64]
-Told = tuple[float, Point, bool]  # cross-entropy to the target, its slope, and whether the point is misclassified
-Ask = Callable[[Point], Told]
+Array = NDArray[np.float64]
+SCALE = 1e10  # of the objective, so that the optimiser's absolute tolerances never end it
+AT_ONCE = 256  # images, each of which has a thread
+FINER = 20
 
-_TOGETHER = 256  # optimisers that run side by side
-_SCALE = 1e10  # of the objective, so that the optimiser's tolerances do not end it early
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the model says about a point: cross-entropy to the wanted class, its slope, and whether it is wrong."""
+
+    value: float
+    slope: Array
+    broken: bool
 
 
 @attack("lbfgs", norms=("l2",), paper="arXiv:1312.6199", minimal=True)
@@ -32,106 +40,106 @@ def lbfgs(
     *,
     steps: Count = 150,
     memory: Count = 15,
-    first: Positive = 2e-5,
+    initial_c: Positive = 2e-5,
     doublings: Count = 30,
     precision: Positive = 1e-5,
     lengths: Count = 1000,
 ) -> Tensor:
-    """Minimise mean (x' - x)^2 + c CE(x', t) inside the pixel box for the smallest c that works (section 4.1).
+    """Minimise mean((x' - x)^2) + c * cross-entropy(x', t) inside the pixel box by L-BFGS-B (section 4.1).
 
-    c begins at `first` and doubles until the result is misclassified, then the bracket is halved until it is
-    shorter than `precision`. Defaults are those of the library that TRADES (Table 5) used. The target t is the first
-    class that a step along the gradient reaches, trying `lengths` lengths up to the whole pixel range (and 20 finer
-    ones if it is among the first 20), or else a random wrong class. Every misclassified image on the way is a
-    candidate. The optimiser is SciPy's L-BFGS-B with `memory` pairs and `steps` iterations, one per image, whose
-    questions the model answers in one batch. Cost: about 1.1 forwards and backwards per iteration, for each c.
+    c doubles from `initial_c` until the result is misclassified, at most `doublings` values, then is bisected until the
+    bracket is below `precision`; each run starts at the image, with `memory` corrections and at most `steps`
+    iterations. The wanted class t is the first that a step along the gradient reaches, of `lengths` lengths up to
+    the pixel range root-mean-square, 20 finer ones if it is among the first 20; a random wrong class if none is.
+    The paper draws t at random and searches c on a line; all else and the numbers are those of foolbox 1.8. Pixels
+    count as shares of the pixel range. The nearest misclassified image that was seen anywhere counts. A row whose
+    logits are NaN or infinite ends there. Cost: about (`doublings` + log2(c / `precision`)) * `steps` forwards and
+    backwards at most, with c the last value, and 1 to `lengths` + 21 forwards for the class.
     """
     nearest = Nearest(problem)
-    target = _target(problem, nearest, lengths)
-    low, high = problem.threat.box
+    clean = problem.logits(problem.x)
+    problem.retire(nearest.see(problem.x, clean).nonzero().squeeze(1))
+    target = with_true(problem.y, _reached(problem, nearest, lengths, clean.shape[1]))
 
-    def answers(asked: Mapping[int, Point]) -> dict[int, Told]:
-        """Ask the model about one point of each row."""
-        rows = torch.tensor(sorted(asked), device=problem.y.device)
+    def answer(asked: dict[int, Array]) -> dict[int, Seen]:
+        rows = torch.tensor(list(asked), device=problem.y.device)
         points = problem.x.clone()
-        stacked = np.stack([asked[row] for row in sorted(asked)])
-        points[rows] = torch.from_numpy(stacked).to(points).view_as(points[rows])
+        points[rows] = torch.from_numpy(np.stack(list(asked.values()))).to(points).view_as(points[rows])
         with problem.only(rows):
-            logits, values, slopes = problem.ask(points, cross_entropy, target)
-            wrong = nearest.see(points, logits)
-        told = zip(values[rows].tolist(), slopes[rows].double().flatten(1).cpu().numpy(), wrong[rows].tolist())
-        return dict(zip(sorted(asked), told, strict=True))
+            logits, values, slopes = problem.ask(points, towards, target)
+            broken = nearest.see(points, logits)
+            left = problem.active[values[problem.active].isfinite()].tolist()
+        slopes_ = slopes.double().flatten(1).cpu().numpy()
+        return {row: Seen(-float(values[row]), -slopes_[row], bool(broken[row])) for row in left}
 
-    def work(row: int) -> Callable[[Ask], None]:
-        x = problem.x[row].double().flatten().cpu().numpy()
-
-        def search(ask: Ask) -> None:
-            smaller, larger, c = 0.0, np.inf, first
-            for _ in range(doublings):
-                if _descend(ask, x, c, low, high, memory, steps):
-                    larger = c
-                    break
-                smaller, c = c, 2 * c
-            while precision < larger - smaller < np.inf:
-                c = (smaller + larger) / 2
-                if _descend(ask, x, c, low, high, memory, steps):
-                    larger = c
-                else:
-                    smaller = c
-
-        return search
-
-    rows = problem.active.tolist()
-    for start in range(0, len(rows), _TOGETHER):
-        lockstep({row: work(row) for row in rows[start : start + _TOGETHER]}, answers)
+    images = problem.x.double().flatten(1).cpu().numpy()
+    search = partial(_search, problem.threat.box, steps, memory, initial_c, doublings, precision)
+    pieces = problem.active.split(AT_ONCE)
+    for piece in problem.steps(len(pieces)):
+        lockstep({row: partial(search, images[row]) for row in pieces[piece].tolist()}, answer)
     return nearest.points
 
 
-def _descend(ask: Ask, x: Point, c: float, low: float, high: float, memory: int, steps: int) -> bool:
-    """Whether the minimiser of the objective with this c is misclassified."""
-    span = (high - low) ** 2 * x.size
+def _search(
+    box: tuple[float, float],
+    steps: int,
+    memory: int,
+    c: float,
+    doublings: int,
+    precision: float,
+    image: Array,
+    ask: Callable[[Array], Seen],
+) -> None:
+    """The search for one image; what it finds is noted by whoever answers."""
+    low, high = box
 
-    def objective(point: Point) -> tuple[float, Point]:
-        value, slope, _ = ask(point)
-        delta = point - x
-        return _SCALE * float(delta @ delta / span + c * value), _SCALE * (2 * delta / span + c * slope)
+    def succeeds(c: float) -> bool:
+        def objective(point: Array) -> tuple[float, Array]:
+            seen, change = ask(point), (point - image) / (high - low)
+            slope = 2 * change / (change.size * (high - low)) + c * seen.slope
+            return SCALE * (float(np.mean(change**2)) + c * seen.value), SCALE * slope
 
-    options = {"maxcor": memory, "maxiter": steps}
-    found = minimize(objective, x, jac=True, method="L-BFGS-B", bounds=[(low, high)] * x.size, options=options)
-    return ask(np.clip(found.x, low, high))[2]
+        found = fmin_l_bfgs_b(objective, image, bounds=[box] * image.size, m=memory, maxiter=steps)[0]
+        return ask(found).broken
 
-
-def _target(problem: Problem, nearest: Nearest, lengths: int) -> Tensor:
-    """The first wrong class of each row along its gradient, or a random one, int64 (n,)."""
-    order = ranked(problem.logits(problem.x), problem.y).sort(dim=1).values  # (n, k - 1)
-    drawn = (problem.noise.uniform([1]).double() * order.shape[1]).long()
-    target = order.gather(1, drawn).squeeze(1)
-    slope = problem.gradient(problem.x, cross_entropy)
-    low, high = problem.threat.box
-    size = problem.norms(slope, "l2").clamp_min(1e-300) / math.prod(slope.shape[1:]) ** 0.5
-    direction = ((high - low) * slope.double() / size).float()  # of root mean square 1
-    every = torch.full_like(problem.y, 1.0, dtype=torch.float64)
-    target, place = _first_reached(problem, nearest, direction, every, lengths, problem.active, target)
-    near = problem.active[place[problem.active] < 20]
-    return _first_reached(problem, nearest, direction, (place + 1) / lengths, 20, near, target)[0]
-
-
-def _first_reached(
-    problem: Problem, nearest: Nearest, direction: Tensor, furthest: Tensor, lengths: int, rows: Tensor, target: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The class at the first of `lengths` equal steps that is misclassified, and that step's number.
-
-    Rows that reach none keep their `target`, and have the number of all steps.
-    """
-    target, place = target.clone(), torch.full_like(problem.y, lengths)
-    for step in range(lengths):
-        if not len(rows):
+    for _ in range(doublings):
+        if succeeds(c):
             break
-        with problem.only(rows):
-            length = per_row(furthest * (step + 1) / lengths)
-            points = problem.clip((problem.x + length * direction).float())
-            logits = problem.logits(points)
-            wrong = nearest.see(points, logits)
-        target, place = torch.where(wrong, logits.argmax(dim=1), target), torch.where(wrong, step, place)
-        rows = rows[~wrong[rows]]
-    return target, place
+        c *= 2
+    else:
+        return
+    fails = 0.0
+    while c - fails >= precision:
+        middle = (fails + c) / 2
+        fails, c = (fails, middle) if succeeds(middle) else (middle, c)
+
+
+def _reached(problem: Problem, nearest: Nearest, lengths: int, k: int) -> Tensor:
+    """The first wrong class along the gradient of cross-entropy, int64 (n,); where there is none, one at random."""
+    place = (problem.noise.uniform([1]).double() * (k - 1)).long().squeeze(1)
+    wanted = place + (place >= problem.y)
+    slope = problem.gradient(problem.x, cross_entropy)
+    size = problem.norms(slope, "l2")
+    low, high = problem.threat.box
+    pace = (high - low) * math.sqrt(math.prod(slope.shape[1:])) / size.clamp_min(1e-300)
+    ray = (slope.double() * pace).float()  # root-mean-square 1
+
+    def first(rows: Tensor, upto: Tensor, count: int) -> Tensor:
+        """At which of `count` lengths each row is misclassified first, counted from 1, and `count` + 1 if at none."""
+        when = torch.full_like(problem.y, count + 1)
+        for index in range(1, count + 1):
+            if not len(rows):
+                break
+            points = problem.clip(problem.x + (upto * (index / count))[:, None, None, None] * ray)
+            with problem.only(rows):
+                logits = problem.logits(points)
+                hit = nearest.see(points, logits)
+                rows = problem.active[~hit[problem.active]]
+            when[hit], wanted[hit] = index, logits.argmax(dim=1)[hit]
+        return when
+
+    moving = problem.active[(size.flatten() > 0)[problem.active]]
+    when = first(moving, torch.ones_like(ray[:, 0, 0, 0]), lengths)
+    early = problem.active[(when <= FINER)[problem.active]]
+    first(early, when / lengths, FINER)
+    return wanted

@@ -1,4 +1,4 @@
-"""MI-FGSM (Dong et al., 2018, https://arxiv.org/abs/1710.06081) with a search for the smallest radius."""
+"""MI-FGSM with a search for the radius, as the library of the TRADES experiments runs it."""
 
 import math
 
@@ -13,58 +13,64 @@ from robeval.ops.problem import Problem
 from robeval.values.parameters import Count, NotNegative, Positive
 
 
-@attack("mifgsm_search", norms=("linf",), paper="arXiv:1710.06081", minimal=True)
+@attack("mifgsm_search", norms=("linf", "l2"), paper="arXiv:1710.06081", minimal=True)
 def mifgsm_search(
     problem: Problem,
     *,
     steps: Count = 10,
     decay: NotNegative = 1.0,
-    first: Positive = 0.3,
-    ratio: Positive = 0.2,
-    growth: Positive = 1.5,
+    initial_eps: Positive = 0.3,
+    step_size: Positive = 0.06,
     tries: Count = 20,
-    bisections: Count = 20,
 ) -> Tensor:
-    """Run MI-FGSM at growing radii until one succeeds, then bisect; the nearest misclassified image counts.
+    """The least radius at which the momentum iterative method (Dong et al., 2018, Algorithm 1) finds another class.
 
-    This is the attack as the library does it that TRADES (Table 5) used: the first radius is 0.3, `growth` times more
-    in each of at most `tries` tries, then `bisections` halvings of the bracket. A step is `ratio` times the radius,
-    and a run ends at its first misclassified image. Gradients are divided by their mean absolute value, which is the
-    paper's l1 normalisation times the number of pixels: the signs are the same. An all-zero gradient adds nothing.
-    Cost: at most `steps` + 1 forwards and backwards in each of `tries` + `bisections` runs.
+    From `initial_eps` the radius grows by 1.5 until a run succeeds, at most `tries` times; then `tries` bisections
+    between 0 and that. Each run starts at the image without momentum and ends at its first success; its step keeps
+    the ratio of `step_size` to `initial_eps`, which are in pixel units. Gradients of cross-entropy are divided by their
+    mean absolute value, which turns the signs like the paper's l1 norm. All numbers are those of foolbox 1.8, which
+    knows only l-inf; l2 climbs after equation 8. Cost: at most 2 * `tries` * `steps` backwards and
+    2 * `tries` * (`steps` + 1) forwards, and 1 forward.
     """
     nearest = Nearest(problem)
-    low = torch.zeros_like(problem.y, dtype=torch.float64)
-    high, eps = torch.full_like(low, torch.inf), torch.full_like(low, first)
-    tried, halved = torch.zeros_like(problem.y), torch.zeros_like(problem.y)
-    for _ in problem.steps(tries + bisections):
-        growing = high.isinf()
-        broken = _run(problem, nearest, eps, steps, decay, ratio)
-        tried += growing
-        halved += ~growing
-        low, high = torch.where(broken, low, eps), torch.where(broken, eps, high)
-        eps = torch.where(high.isinf(), growth * eps, (low + high) / 2)
-        done = torch.where(high.isinf(), tried >= tries, halved >= bisections)
+    problem.retire(nearest.see(problem.x, problem.logits(problem.x)).nonzero().squeeze(1))
+    eps = torch.full_like(nearest.distances, initial_eps)
+    bad, good = torch.zeros_like(eps), torch.full_like(eps, math.inf)
+    grown, halved = torch.zeros_like(problem.y), torch.zeros_like(problem.y)
+    for _ in problem.steps(2 * tries):
+        broken = _run(problem, nearest, eps, steps, decay, step_size / initial_eps)
+        halved, grown = halved + good.isfinite().long(), grown + good.isinf().long()
+        bad = torch.where(~broken & good.isfinite(), eps, bad)
+        good = torch.where(broken, eps, good)
+        eps = torch.where(good.isinf(), 1.5 * eps, (bad + good) / 2)
+        done = (halved == tries) | (good.isinf() & (grown == tries))
         problem.retire(done.nonzero().squeeze(1))
     return nearest.points
 
 
-def _run(problem: Problem, nearest: Nearest, eps: Tensor, steps: int, decay: float, ratio: float) -> Tensor:
-    """MI-FGSM at each row's own radius until the row is misclassified; which rows are in the end, bool (n,)."""
-    radius = per_row(eps.float())
+def _run(problem: Problem, nearest: Nearest, eps: Tensor, steps: int, decay: float, share: float) -> Tensor:
+    """Algorithm 1 with a radius for each row; which rows it has broken, bool (n,)."""
     adv, momentum = problem.x, torch.zeros_like(problem.x)
-    broken = torch.zeros_like(problem.y, dtype=torch.bool)
-    for step in range(steps + 1):
-        rows = problem.active[~broken[problem.active]]
-        if not len(rows):
-            break
-        with problem.only(rows):
-            if step == steps:
-                return broken | nearest.see(adv, problem.logits(adv))
-            logits, _, slope = problem.ask(adv, cross_entropy)
+    going, broken = problem.active, torch.zeros_like(problem.nonfinite)
+    for _ in range(steps):
+        with problem.only(going):
+            logits, _, slope = problem.ask(adv, cross_entropy)  # (n, k), (n, c, h, w)
             broken |= nearest.see(adv, logits)
-        mean = problem.norms(slope, "l1").clamp_min(1e-300) / math.prod(slope.shape[1:])
+            going = problem.active[~broken[problem.active]]
+        if not len(going):
+            return broken
+        mean = (problem.norms(slope, "l1") / math.prod(slope.shape[1:])).clamp_min(1e-300)
         momentum = decay * momentum + (slope.double() / mean).float()
-        step_to = adv + ratio * radius * momentum.sign()
-        adv = problem.clip(problem.x + (step_to - problem.x).clamp(-radius, radius))
-    return broken
+        adv = _into_ball(problem, adv + per_row(share * eps).float() * problem.steepest(momentum), eps)
+    with problem.only(going):
+        return broken | nearest.see(adv, problem.logits(adv))
+
+
+def _into_ball(problem: Problem, points: Tensor, eps: Tensor) -> Tensor:
+    """Within eps of the image and inside the pixel box."""
+    change, radius = points - problem.x, per_row(eps).float()
+    if problem.threat.norm == "linf":
+        change = torch.clamp(change, -radius, radius)
+    else:
+        change = change * (radius / problem.norms(change, "l2").clamp_min(1e-300).float()).clamp_max(1.0)
+    return problem.clip(problem.x + change)

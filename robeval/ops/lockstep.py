@@ -1,93 +1,86 @@
-"""Optimisers of one image each, run side by side so that a model sees all their questions in one batch.
-
-An optimiser from a library calls back for the value at a point and knows nothing of batches. Here each has a thread
-of its own that sleeps whenever it asks; once all are asleep or done, their questions are answered together.
-What an optimiser is told depends on its own questions alone.
-"""
+"""Algorithms that know one image only, run side by side, so that the model is asked about all of them at once."""
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
-
-
-class _Stopped(BaseException):
-    """Ends the threads that still wait after somebody failed."""
-
-
-class _Seat(Generic[Question, Answer]):
-    """One optimiser's place: its question, the answer, and what went wrong."""
-
-    def __init__(self) -> None:
-        self.question: Question | None = None
-        self.answer: Answer | None = None
-        self.error: BaseException | None = None
-        self.stopped = False
-        self.answered = threading.Semaphore(0)
+Ask = Callable[[Question], Answer]
 
 
 def lockstep(
-    works: Mapping[int, Callable[[Callable[[Question], Answer]], None]],
-    answers: Callable[[Mapping[int, Question]], Mapping[int, Answer]],
+    jobs: Mapping[int, Callable[[Ask[Question, Answer]], None]],
+    answer: Callable[[dict[int, Question]], Mapping[int, Answer]],
 ) -> None:
-    """Run every work until it returns.
+    """Run jobs, each in a thread of its own, until all have ended.
+
+    Only one side works at a time: `answer` is called in this thread once every job that is left has asked. An error
+    in a job or in `answer` is raised here, after all jobs have been ended.
 
     Args:
-        works: by number; each is called with a function `ask` that takes a question and returns the answer.
-        answers: the answers to all questions that are asked at a time, by the same numbers.
-
-    Raises:
-        Exception: what a work or `answers` raised; the other works are ended first.
+        jobs: each is given a function that asks, and waits for the answer.
+        answer: from each job's question to each job's answer; a job that is left out is ended.
     """
-    seats: dict[int, _Seat[Question, Answer]] = {number: _Seat() for number in works}
-    arrived = threading.Semaphore(0)
-    threads = {
-        number: threading.Thread(target=_sit, args=(seats[number], work, arrived), daemon=True)
-        for number, work in works.items()
-    }
-    for thread in threads.values():
-        thread.start()
-    waiting = len(seats)
+    threads = {key: _Job(work) for key, work in jobs.items()}
     try:
+        for job in threads.values():
+            job.start()
+        waiting = threads
         while waiting:
-            for _ in range(waiting):
-                arrived.acquire()
-            for seat in seats.values():
-                if seat.error is not None:
-                    raise seat.error
-            asked = {number: seat.question for number, seat in seats.items() if seat.question is not None}
-            waiting = len(asked)
-            found = answers(asked) if asked else {}
-            for number in asked:
-                seat = seats[number]
-                seat.question, seat.answer = None, found[number]
-                seat.answered.release()
+            asked = {key: question for key, job in waiting.items() if (question := job.question()) is not None}
+            answers = answer(asked) if asked else {}
+            waiting = {key: threads[key] for key in answers}
+            for key, job in waiting.items():
+                job.reply(answers[key])
     finally:
-        for seat in seats.values():
-            seat.stopped = True
-            seat.answered.release()
-        for thread in threads.values():
-            thread.join()
+        for job in threads.values():
+            job.end()
 
 
-def _sit(
-    seat: _Seat[Question, Answer], work: Callable[[Callable[[Question], Answer]], None], arrived: threading.Semaphore
-) -> None:
-    def ask(question: Question) -> Answer:
-        seat.question = question
-        arrived.release()
-        seat.answered.acquire()
-        if seat.stopped or seat.answer is None:
-            raise _Stopped
-        return seat.answer
+class _Ended(BaseException):
+    """Raised in a job that is not to go on; no `except Exception` on its way holds it up."""
 
-    try:
-        work(ask)
-    except _Stopped:
-        pass
-    except BaseException as error:  # raised again by the one who called
-        seat.error = error
-    finally:
-        arrived.release()
+
+class _Job(Generic[Question, Answer]):
+    def __init__(self, work: Callable[[Ask[Question, Answer]], None]) -> None:
+        self._work = work
+        self._questions: SimpleQueue[Question | BaseException | None] = SimpleQueue()
+        self._answers: SimpleQueue[Any] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def question(self) -> Question | None:
+        """What it asks next; None if it has come to its end."""
+        said = self._questions.get()
+        if isinstance(said, BaseException):
+            raise said
+        return said
+
+    def reply(self, answer: Answer) -> None:
+        self._answers.put(answer)
+
+    def end(self) -> None:
+        """End it at its next question, if it has not ended, and wait until it has."""
+        if self._thread.ident is not None:
+            self._answers.put(_Ended)
+            self._thread.join()
+
+    def _ask(self, question: Question) -> Answer:
+        self._questions.put(question)
+        answer = self._answers.get()
+        if answer is _Ended:
+            raise _Ended
+        return answer
+
+    def _run(self) -> None:
+        try:
+            self._work(self._ask)
+            self._questions.put(None)
+        except _Ended:
+            pass
+        except BaseException as failure:
+            self._questions.put(failure)
