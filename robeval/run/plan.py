@@ -60,14 +60,7 @@ def make_plan(
     problems = Problems()
     problems += _everything_allowed(suite, samples)
     suite = replace(suite, chains=tuple(_fitted(chain, suite, samples, problems) for chain in suite.chains))
-    for model in (*models, source) if source else models:
-        asked = source is None or model is source
-        problems += _misfits(model, samples) or (_without_gradients(model, samples, suite) if asked else [])
-    names = [model.id for model in models]
-    problems += [
-        UserError(f"'{name}' is named twice", where="--model", fix="Name each model once.")
-        for name in sorted({name for name in names if names.count(name) > 1})
-    ]
+    problems += _wrong_models(models, source, samples, suite)
     raise_together(problems)
 
     n = len(samples) if limit is None else min(limit, len(samples))
@@ -123,6 +116,20 @@ def _cells(
         seen = source.fingerprint if source else ""
         cells.append(Cell(model.id, model.fingerprint, part, spec, after, seed, seen))
     return tuple(cells)
+
+
+def _wrong_models(
+    models: Sequence[LoadedModel], source: LoadedModel | None, samples: Samples, suite: Suite
+) -> list[UserError]:
+    problems: list[UserError] = []
+    for model in (*models, source) if source else models:
+        asked = source is None or model is source
+        problems += _misfits(model, samples) or (_without_gradients(model, samples, suite) if asked else [])
+    names = [model.id for model in models]
+    return problems + [
+        UserError(f"'{name}' is named twice", where="--model", fix="Name each model once.")
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
 
 
 def _everything_allowed(suite: Suite, samples: Samples) -> list[UserError]:

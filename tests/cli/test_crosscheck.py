@@ -9,7 +9,6 @@ import pytest
 from home import SUITE
 
 from robeval import api
-from robeval.attacks import registry
 from robeval.errors import UserError
 from robeval.reports import agreement
 from robeval.run.crosscheck import STANDARD, with_references
@@ -203,7 +202,6 @@ def test_the_attacks_of_a_cascade_are_compared_one_by_one(tmp_path):
     assert all(len(chain.attacks) == 1 for chain in found.suite.chains)
 
 
-@pytest.mark.skipif(not {*STANDARD} <= {*registry.catalog()}, reason="its parts are not in the catalog")
 def test_the_standard_cascade_is_compared_as_a_whole(tmp_path):
     pytest.importorskip("pyautoattack")
     parts = [f'{{ use = "{use}" }}' for use in STANDARD]
