@@ -16,7 +16,7 @@ COMMANDS = {
     "train": "Train the model of a card.",
     "suites": "List the suites, or show one.",
     "attacks": "List the attacks and their parameters.",
-    "zoo": "List the models, or show one.",
+    "zoo": "List the models; show, inspect, convert or verify one.",
     "data": "List the data sets and where their files are looked for.",
 }
 

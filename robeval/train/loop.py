@@ -1,6 +1,5 @@
 """Epochs: from a card and its data to weights and a card that names them."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from robeval.datasets.registry import Samples
@@ -19,11 +17,10 @@ from robeval.ops.noise import Noise
 from robeval.ops.problem import Problem
 from robeval.train.modes import eval_mode, threads
 from robeval.train.recipe import Recipe, Settings, read
-from robeval.values.card import Checkpoint, ModelCard
-from robeval.whole import write_whole
-from robeval.zoo import cards
+from robeval.values.card import ModelCard
 from robeval.zoo.archs.registry import build
 from robeval.zoo.model import with_input
+from robeval.zoo.save import save_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ def train(card: ModelCard, samples: Samples, out: Path, device: torch.device, li
                 found = f"the loss or a weight is not finite after epoch {epoch.number} of {epoch.count}"
                 raise UserError(found, where=where, fix="Lower 'learning_rate' in [training].")
             listen(epoch)
-    return _write(card, network, out)
+    return save_model(replace(card, checkpoint=None, published=()), network, out)
 
 
 @contextmanager
@@ -116,14 +113,3 @@ def _optimiser(settings: Settings, net: nn.Module) -> torch.optim.Optimizer:
 
 def _finite(epoch: Epoch, net: nn.Module) -> bool:
     return math.isfinite(epoch.loss) and all(bool(weight.isfinite().all()) for weight in net.parameters())
-
-
-def _write(card: ModelCard, network: nn.Module, out: Path) -> Path:
-    """Both files, each whole or absent; the weights first, so that the card never names what is not there."""
-    content = save({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()})
-    file = f"{card.id}.safetensors"
-    write_whole(out / "checkpoints" / file, content)
-    checkpoint = Checkpoint(file, hashlib.sha256(content).hexdigest())
-    path = out / "cards" / f"{card.id}.toml"
-    cards.write(replace(card, checkpoint=checkpoint, published=(), where=str(path)), path)
-    return path

@@ -37,7 +37,7 @@ def catalog() -> dict[str, ModelCard]:
 
 def write(card: ModelCard, path: Path) -> None:
     """Write a card that `load` reads back equal, apart from the id and `where`, which are those of the new file."""
-    write_whole(path, _text(card).encode())
+    write_whole(path, text(card).encode())
 
 
 # What each section may hold: the keywords are its keys, as `resolve` reads them.
@@ -154,7 +154,8 @@ def _wrong_checkpoint(given: Checkpoint | None, where: str) -> list[UserError]:
     return problems
 
 
-def _text(card: ModelCard) -> str:
+def text(card: ModelCard) -> str:
+    """The card as a TOML file holds it."""
     parts = [_lines({"title": card.title, "dataset": card.dataset} | _given(paper=card.paper))]
     parts.append("\n[network]\n" + _lines({"arch": card.network.arch, **card.network.params}))
     numbers = _given(mean=card.input.mean, std=card.input.std)

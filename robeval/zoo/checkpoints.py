@@ -98,6 +98,15 @@ def read(path: Path) -> dict[str, Tensor]:
     return state_dict(_read_torch(data, path), path)
 
 
+def kind(path: Path) -> str:
+    """How a file of weights that can be read was written."""
+    with shelf.reading(path), path.open("rb") as file:
+        head = file.read(9)
+    if head[8:9] == b"{" and not head.startswith(b"PK"):
+        return "safetensors"
+    return "torch.save, zip archive" if head.startswith(b"PK") else "torch.save, before 2020 (pickle)"
+
+
 def _folders(card: ModelCard) -> list[Path]:
     """Where a card's weights may lie; people put them into the last one."""
     beside = [Path(card.where).parent.parent / "checkpoints", Path(card.where).parent] if card.where else []

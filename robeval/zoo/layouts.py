@@ -44,16 +44,25 @@ def fit(state: Mapping[str, Tensor], module: nn.Module, where: object) -> tuple[
     """
     wanted: dict[str, Tensor] = module.state_dict()
     dropped = [name for name in state if name.startswith(UNUSED) and name not in wanted]
-    kept = {name: tensor for name, tensor in state.items() if name not in dropped}
-    counters = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
-    problems = _differences(counters | kept, wanted)
-    if problems:
+    if problems := misfits(state, module):
         found = f"the weights do not fit the network: {'; '.join(problems)}"
         raise UserError(
             found, where=where, fix="Mend [network] in the model's card, or give the file that belongs to it."
         )
-    module.load_state_dict(counters | kept)
+    kept = {name: tensor for name, tensor in state.items() if name not in dropped}
+    module.load_state_dict(_counters(wanted) | kept)
     return tuple(_notes(kept, wanted, dropped))
+
+
+def misfits(state: Mapping[str, Tensor], module: nn.Module) -> list[str]:
+    """Why the weights cannot be loaded into the module; nothing if they can."""
+    wanted: dict[str, Tensor] = module.state_dict()
+    kept = {name: tensor for name, tensor in state.items() if name in wanted or not name.startswith(UNUSED)}
+    return _differences(_counters(wanted) | kept, wanted)
+
+
+def _counters(wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
 
 
 def _unwrap(loaded: object, where: object, depth: int = 0) -> dict[str, Tensor]:

@@ -82,7 +82,7 @@ class MadryResNet(nn.Module):
         return self.fc(F.leaky_relu(self.bn1(x), 0.1).mean(dim=(2, 3)))
 
 
-@arch("madry_resnet")
+@arch("madry_resnet", variants=[{"widen_factor": 1}])
 def madry_resnet(
     shape: tuple[int, int, int], num_classes: int, *, units: Count = 5, widen_factor: Count = 10
 ) -> nn.Module:

@@ -42,7 +42,7 @@ class OneScore(nn.Module):
         return torch.cat([-score, score], dim=1) / 2
 
 
-@arch("net")
+@arch("net", variants=[{"outputs": 1}])
 def net(
     shape: tuple[int, int, int], num_classes: int, *, drop: NotNegative = 0.5, outputs: Count | None = None
 ) -> nn.Module:

@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -14,18 +14,23 @@ from robeval.values.parameters import resolve
 Build = Callable[..., nn.Module]
 
 _CATALOG: dict[str, Build] = {}
+_VARIANTS: dict[str, tuple[Mapping[str, Any], ...]] = {}
 
 
-def arch(name: str) -> Callable[[Build], Build]:
+def arch(name: str, variants: Sequence[Mapping[str, Any]] = ()) -> Callable[[Build], Build]:
     """Enter a building function `(shape, num_classes, *, ...) -> nn.Module` under `name`.
 
     `shape` is (channels, height, width); the keywords are the keys of a card's `[network]` section.
+
+    Args:
+        variants: well-known keywords other than the defaults, tried when a file of weights is inspected.
     """
 
     def enter(build: Build) -> Build:
         if name in _CATALOG:
             raise ValueError(f"two network families are called {name!r}")
         _CATALOG[name] = build
+        _VARIANTS[name] = ({}, *variants)
         return build
 
     return enter
@@ -36,6 +41,11 @@ def catalog() -> dict[str, Build]:
     for module in pkgutil.iter_modules(robeval.zoo.archs.__path__):
         importlib.import_module(f"robeval.zoo.archs.{module.name}")
     return dict(sorted(_CATALOG.items()))
+
+
+def variants() -> list[tuple[str, Mapping[str, Any]]]:
+    """Every network family with each of its well-known keywords."""
+    return [(name, params) for name in catalog() for params in _VARIANTS[name]]
 
 
 def build(name: str, params: Mapping[str, Any], shape: tuple[int, int, int], num_classes: int, where: str) -> nn.Module:

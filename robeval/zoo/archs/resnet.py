@@ -93,7 +93,7 @@ _DEPTHS: dict[int, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {
 }
 
 
-@arch("resnet")
+@arch("resnet", variants=[{"depth": 34}, {"depth": 50}])
 def resnet(shape: tuple[int, int, int], num_classes: int, *, depth: Literal[18, 34, 50] = 18) -> nn.Module:
     """ResNet-18 with the default: 11,173,962 parameters on CIFAR-10."""
     block, blocks = _DEPTHS[depth]

@@ -51,7 +51,7 @@ def _layer(blocks: int, width: int, wider: int, stride: int) -> nn.Sequential:
     return nn.Sequential(Block(width, wider, stride), *(Block(wider, wider, 1) for _ in range(blocks - 1)))
 
 
-@arch("resnet_option_a")
+@arch("resnet_option_a", variants=[{"depth": depth} for depth in (32, 44, 56, 110)])
 def resnet_option_a(shape: tuple[int, int, int], num_classes: int, *, depth: Count = 20) -> nn.Module:
     """ResNet-20 with the default: 269,722 parameters on CIFAR-10. `depth` is 6 n + 2 for n blocks per layer."""
     if depth < 8 or (depth - 2) % 6:

@@ -57,7 +57,7 @@ class SmallCNN(nn.Module):
         return self.classifier(self.feature_extractor(x).flatten(1))
 
 
-@arch("small_cnn")
+@arch("small_cnn", variants=[{"width": 16, "hidden": 64, "padding": 1}, {"padding": 1}])
 def small_cnn(
     shape: tuple[int, int, int],
     num_classes: int,

@@ -11,7 +11,10 @@ from robeval.values.parameters import Count
 from robeval.zoo.archs.registry import arch
 
 
-@arch("strided_cnn")
+@arch(
+    "strided_cnn",
+    variants=[{"width": 8, "wider": 16}, {"width": 32, "wider": 64, "kernel": 5, "padding": 2}],
+)
 def strided_cnn(
     shape: tuple[int, int, int],
     num_classes: int,

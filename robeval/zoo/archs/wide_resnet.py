@@ -65,7 +65,13 @@ class WideResNet(nn.Module):
         return self.fc(pooled.flatten(1))
 
 
-@arch("wide_resnet")
+@arch(
+    "wide_resnet",
+    variants=[
+        {"depth": depth, "widen_factor": widen}
+        for depth, widen in ((16, 2), (16, 4), (28, 4), (28, 10), (34, 15), (34, 20), (40, 10), (70, 16))
+    ],
+)
 def wide_resnet(
     shape: tuple[int, int, int],
     num_classes: int,

@@ -1,0 +1,82 @@
+"""What is in a file of weights, and which networks it is of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from robeval.errors import UserError
+from robeval.values.card import Checkpoint, Input, ModelCard, Network
+from robeval.zoo import checkpoints
+from robeval.zoo.archs import registry
+from robeval.zoo.layouts import misfits
+
+# Images of the data sets that networks are tried with, by the data set a card would name; all have ten classes.
+SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32), "digits": (1, 8, 8)}
+CLASSES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A network that the weights belong to, and the data set whose images it takes."""
+
+    network: Network
+    dataset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is in a file.
+
+    Attributes:
+        kind: how it was written.
+        weights: by the names a network gives them.
+        fits: every known network whose names and shapes are the same.
+    """
+
+    path: Path
+    kind: str
+    sha256: str
+    weights: Mapping[str, Tensor]
+    fits: tuple[Fit, ...]
+
+    def card(self) -> ModelCard | None:
+        """A card for the first network that fits; title, input and source are for its owner to mend."""
+        if not self.fits:
+            return None
+        best = self.fits[0]
+        checkpoint = Checkpoint(self.path.name, self.sha256)
+        return ModelCard(self.path.stem, self.path.stem, best.dataset, best.network, Input(), checkpoint)
+
+
+def inspect(path: Path) -> Inspection:
+    """Look into a file of weights; nothing in it is executed.
+
+    Raises:
+        UserError: there is no such file, or `checkpoints.read` refuses it.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no file {path}", where="FILE", fix="Give the path of a file of weights.")
+    weights = checkpoints.read(path)
+    return Inspection(path, checkpoints.kind(path), checkpoints.sha256(path), weights, tuple(_fits(weights)))
+
+
+def _fits(weights: Mapping[str, Tensor]) -> list[Fit]:
+    # The last layer's outputs are some matrix's rows; which one is last, the order of names does not tell.
+    outputs = sorted({len(tensor) for tensor in weights.values() if tensor.ndim == 2}) or [CLASSES]
+    channels = min((tensor.shape[1] for tensor in weights.values() if tensor.ndim == 4), default=None)
+    shapes = {dataset: shape for dataset, shape in SHAPES.items() if shape[0] == channels}
+    found = []
+    for name, params in registry.variants():
+        for (dataset, shape), classes in product(shapes.items(), outputs):
+            try:
+                with torch.device("meta"):  # shapes alone: nothing is computed, however large
+                    network = registry.build(name, params, shape, classes, "")
+            except (UserError, RuntimeError):
+                continue  # images of this size are too small for it
+            if not misfits(weights, network):
+                found.append(Fit(Network(name, dict(params)), dataset))
+    return found
