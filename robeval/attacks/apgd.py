@@ -8,7 +8,7 @@ from robeval.attacks.registry import attack, fit_loss
 from robeval.ops.auto_pgd import auto_pgd
 from robeval.ops.losses import chosen
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Count, Positive
+from robeval.values.parameters import Count, Share
 
 
 @attack("apgd", norms=("linf", "l2", "l1"), paper="arXiv:2003.01690", fit=fit_loss)
@@ -17,7 +17,7 @@ def apgd(
     *,
     steps: Count = 100,
     loss: Literal["ce", "dlr", "margin", "auto"] = "ce",
-    rho: Positive = 0.75,
+    rho: Share = 0.75,
 ) -> Tensor:
     """PGD with momentum that chooses its step size itself (2020, Algorithm 1; l1: 2021, Algorithm 1).
 

@@ -12,7 +12,7 @@ from robeval.ops.auto_pgd import auto_pgd
 from robeval.ops.losses import chosen, settled, too_few_classes
 from robeval.ops.problem import Problem
 from robeval.ops.targets import how_many, ranked, with_true
-from robeval.values.parameters import Count, Positive
+from robeval.values.parameters import Count, Share
 
 MOST = 9
 
@@ -32,7 +32,7 @@ def apgd_targeted(
     steps: Count = 100,
     targets: Count | None = None,
     loss: Literal["dlr", "difference", "auto"] = "auto",
-    rho: Positive = 0.75,
+    rho: Share = 0.75,
 ) -> Tensor:
     """APGD towards one wrong class after another, until the image is broken (section 4, the targeted DLR of eq. 7).
 

@@ -17,7 +17,7 @@ from robeval.ops.microbatch import by_row
 from robeval.ops.nearest import Nearest
 from robeval.ops.problem import Problem
 from robeval.ops.targets import ranked, with_true
-from robeval.values.parameters import Count, NotNegative, Positive
+from robeval.values.parameters import Count, Positive, Share
 
 Parity = Literal["none", "autoattack"]
 Plane = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -36,9 +36,9 @@ def fab(
     problem: Problem,
     *,
     steps: Count = 100,
-    alpha_max: NotNegative = 0.1,
+    alpha_max: Share = 0.1,
     eta: Positive = 1.05,
-    beta: Positive = 0.9,
+    beta: Share = 0.9,
     parity: Parity = "none",
 ) -> Tensor:
     """Step past the nearest of the planes at which another class would win if the model were linear (Algorithm 1).
@@ -69,9 +69,9 @@ def fab_targeted(
     *,
     targets: Count | None = None,
     steps: Count = 100,
-    alpha_max: NotNegative = 0.1,
+    alpha_max: Share = 0.1,
     eta: Positive = 1.05,
-    beta: Positive = 0.9,
+    beta: Share = 0.9,
     parity: Parity = "none",
 ) -> Tensor:
     """FAB with the plane of one wrong class at a time, the likeliest first; the nearest of all results (FAB-T).

@@ -109,6 +109,8 @@ def fit_loss(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
     Raises:
         UserError: the loss compares more logits than there are.
     """
+    if params.get("kappa") is not None and params["loss"] != "margin":
+        raise UserError(f"'kappa' is given, but loss '{params['loss']}' has none", fix='Take loss = "margin".')
     targeted = params.get("target", "none") != "none"
     if wrong := too_few_classes(params["loss"], targeted, classes):
         raise UserError(wrong, fix='Take loss = "margin".')
@@ -146,7 +148,8 @@ def is_installed(entry: Entry) -> bool:
 def _amiss(spec: AttackSpec, entry: Entry, norm: str) -> Iterator[tuple[str, str]]:
     """What is wrong with the keys that every attack has, and what to do."""
     if norm not in entry.norms:
-        yield f"'{spec.use}' is not defined for norm '{norm}'", f"It can do: {', '.join(entry.norms)}."
+        way = f' Write minimises = "{entry.norms[0]}" to score it in this ball.' if entry.minimal else ""
+        yield f"'{spec.use}' is not defined for norm '{norm}'", f"It can do: {', '.join(entry.norms)}.{way}"
     if spec.restarts < 1:
         yield f"'restarts' is {spec.restarts}", "Give 1 or more."
     if spec.eot < 1:
@@ -158,7 +161,7 @@ def _amiss(spec: AttackSpec, entry: Entry, norm: str) -> Iterator[tuple[str, str
     if not entry.minimal and (spec.minimises or spec.score != "threshold"):
         key = "minimises" if spec.minimises else "score"
         yield f"'{spec.use}' takes no '{key}'", "It is for attacks that minimise a distance."
-    if entry.minimal and spec.select == "best":
+    if (entry.minimal or not entry.gradients) and spec.select == "best":
         yield f"'{spec.use}' has no one loss whose best iterate could count", "Take 'final' or 'any'."
     if entry.minimal and spec.score == "native" and norm != spec.threat.norm:
         found = f"score 'native' compares distances in {norm}, but eps {spec.threat.eps:g} is a radius in "

@@ -178,8 +178,10 @@ class Problem:
         """What the model answers, on average over the passes of expectation over transformation."""
         if self._eot == 1:
             return ask()
-        answers = [ask() for _ in range(self._eot)]
-        return tuple(torch.stack(each).mean(dim=0) for each in zip(*answers, strict=True))
+        total = ask()
+        for _ in range(self._eot - 1):  # one after the other: a sum over a stack may round by the number of rows
+            total = tuple(sum_ + each for sum_, each in zip(total, ask(), strict=True))
+        return tuple(each / self._eot for each in total)
 
     def _count(self, forwards: int, backwards: int = 0) -> None:
         self.forwards[self._active] += forwards * self._eot

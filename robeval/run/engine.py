@@ -59,13 +59,14 @@ def _run_cell(
     spec = cell.attack
     attack = registry.catalog()[spec.use].function
     samples = torch.arange(cell.slice.start, cell.slice.stop)
-    sheet = _Sheet(samples, y, _clean(cell, model, x, y), before)
+    clean = _clean(cell, model, x, y) if before is None else torch.tensor(before.clean_predicted).to(y)
+    sheet = _Sheet(samples, y, clean, before)
     for restart in range(spec.restarts):
         rows = sheet.standing()
         if not len(rows):
             break
         noise = Noise(cell.seed, spec.use, restart, samples[rows.cpu()].numpy(), x.device)
-        watch = selector(spec.select, partial(_confirmed, model, spec.threat))
+        watch = selector(spec.select, partial(_confirmed, model, spec.threat), transfer=seen is not model)
         share = _share(on_step, restart, spec.restarts)
         problem = Problem(seen, x[rows], y[rows], _goal(spec), noise, watch, share, spec.eot)
         candidates = attack(problem, **spec.params)
@@ -93,11 +94,11 @@ def _projected(points: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
 class _Sheet:
     """The verdicts while they are being made, one row per sample."""
 
-    def __init__(self, samples: Tensor, y: Tensor, clean: Judgement, before: Verdicts | None) -> None:
+    def __init__(self, samples: Tensor, y: Tensor, clean: Tensor, before: Verdicts | None) -> None:
         self.samples, self.y, self.clean = samples, y, clean
-        self.broken, self.predicted = clean.broken.clone(), clean.predicted.clone()
-        self.distance = torch.where(clean.broken, 0.0, torch.nan)
-        self.attacked, self.escaped, self.nonfinite = (torch.zeros_like(clean.broken) for _ in range(3))
+        self.broken, self.predicted = clean != y, clean.clone()
+        self.distance = torch.where(self.broken, 0.0, torch.nan)
+        self.attacked, self.escaped, self.nonfinite = (torch.zeros_like(self.broken) for _ in range(3))
         self.forwards, self.backwards = torch.zeros_like(y), torch.zeros_like(y)
         if before is not None:
             self.broken |= torch.tensor(before.broken, device=y.device)
@@ -124,7 +125,7 @@ class _Sheet:
         return Verdicts(
             sample=self.samples.numpy(),
             label=self.y.short().cpu().numpy(),
-            clean_predicted=self.clean.predicted.short().cpu().numpy(),
+            clean_predicted=self.clean.short().cpu().numpy(),
             predicted=self.predicted.short().cpu().numpy(),
             broken=self.broken.cpu().numpy(),
             attacked=self.attacked.cpu().numpy(),
@@ -136,8 +137,8 @@ class _Sheet:
         )
 
 
-def _clean(cell: Cell, model: Microbatches, x: Tensor, y: Tensor) -> Judgement:
-    """The judgement on the clean images.
+def _clean(cell: Cell, model: Microbatches, x: Tensor, y: Tensor) -> Tensor:
+    """The classes given to the clean images, int64 (n,); a chain's first cell decides for all of it.
 
     Raises:
         UserError: a clean image has pixels outside [0, 1], or logits that are NaN or infinite.
@@ -151,7 +152,7 @@ def _clean(cell: Cell, model: Microbatches, x: Tensor, y: Tensor) -> Judgement:
                 where=f"model '{cell.model}'",
                 fix="Check the model's weights and input normalisation; no robustness can be measured on it.",
             )
-    return clean
+    return clean.predicted
 
 
 def _confirmed(model: Microbatches, threat: ThreatModel, problem: Problem, rows: Tensor, points: Tensor) -> Tensor:

@@ -78,7 +78,9 @@ def make_plan(
             keys = tuple(tuple(cell.key for cell in task.cells) for task in chained)
             rows.append(Row(chain.id, chain.attacks, keys))
         about = (suite.id, suite.title, samples.dataset, samples.split, suite.threat, model.id, n, seed, tuple(rows))
-        plans.append(ModelPlan(*about, source.id if source else "", tuple(_warnings(model, samples))))
+        warnings = _warnings(model, samples)
+        warnings += [f"source {source.id}: {each}" for each in _warnings(source, samples)] if source else []
+        plans.append(ModelPlan(*about, source.id if source else "", tuple(warnings)))
     return Plan(tuple(tasks), tuple(plans))
 
 
@@ -190,15 +192,21 @@ def _misfits(model: LoadedModel, samples: Samples) -> list[UserError]:
 def _warnings(model: LoadedModel, samples: Samples) -> list[str]:
     """What makes results of this model doubtful, as far as its answers for a few clean images show it."""
     x, _ = samples.slice(0, min(len(samples), 64))
-    with torch.no_grad():
-        out = model.module(x)
+    with torch.no_grad(), torch.random.fork_rng(devices=()):
+        out, again = model.module(x), model.module(x)
     sums = out.sum(dim=1)
+    found = []
+    if not torch.equal(out, again):
+        found.append(
+            "its answers to the same images differ from pass to pass: one attack of a random model proves little; "
+            "average its gradients with `eot`"
+        )
     if bool((out > -1e-5).all() and (out < 1 + 1e-5).all() and ((sums - 1).abs() < 1e-5).all()):
-        return [
+        found.append(
             "its outputs look like probabilities, not logits: losses of attacks saturate, and accuracies under attack "
             "may be far too high; remove the softmax"
-        ]
-    return []
+        )
+    return found
 
 
 def _without_gradients(model: LoadedModel, samples: Samples, suite: Suite) -> list[UserError]:

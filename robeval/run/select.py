@@ -22,23 +22,31 @@ class Selector(Watch, Protocol):
         ...
 
 
-def selector(select: Select, confirm: Confirm) -> Selector | None:
-    """The selector of that name; `confirm` asks the judge whether points of some rows are broken."""
+def selector(select: Select, confirm: Confirm, transfer: bool = False) -> Selector | None:
+    """The selector of that name.
+
+    Args:
+        confirm: asks the judge whether points of some rows are broken.
+        transfer: the judge asks another model than the attack does.
+    """
     if select == "any":
-        return AnyIterate(confirm)
+        return AnyIterate(confirm, transfer)
     return BestLoss() if select == "best" else None
 
 
 class AnyIterate:
-    """Keeps the first point of each row that the judge calls broken, and retires the row."""
+    """Keeps the first point of each row that the judge calls broken, and retires the row.
 
-    def __init__(self, confirm: Confirm) -> None:
-        self._confirm = confirm
+    The judge is asked about points that the attack's own logits call broken; in a transfer about all.
+    """
+
+    def __init__(self, confirm: Confirm, transfer: bool) -> None:
+        self._confirm, self._transfer = confirm, transfer
         self._found: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, problem: Problem, rows: Tensor, points: Tensor, logits: Tensor, values: Tensor | None) -> None:
         """Look at the points of some rows."""
-        hits = logits.argmax(dim=1) != problem.y[rows]
+        hits = (logits.argmax(dim=1) != problem.y[rows]) | self._transfer
         if not hits.any():
             return
         rows, points = rows[hits], points[hits]

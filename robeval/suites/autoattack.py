@@ -32,7 +32,7 @@ def autoattack(name: str, version: Version, threat: ThreatModel) -> Chain:
 
 
 def _spec(name: str, version: Version, threat: ThreatModel, part: str, use: str, params: dict[str, Any]) -> AttackSpec:
-    if threat.norm == "l1" and use == "apgd_targeted":
+    if threat.norm == "l1" and use == "apgd_targeted" and version == "standard":
         params = params | {"targets": 5}
     again = use in ("apgd", "fab") and (version == "plus" or (threat.norm == "l1" and version == "standard"))
     return AttackSpec(
@@ -41,6 +41,7 @@ def _spec(name: str, version: Version, threat: ThreatModel, part: str, use: str,
         threat=threat,
         params=params,
         restarts=5 if again else 1,
-        select="any",
+        # The first image that a random model gets wrong once is a weak answer: Auto-PGD's own is the last one.
+        select="final" if version == "rand" else "any",
         eot=20 if version == "rand" else 1,
     )

@@ -5,6 +5,7 @@ TOML file may write. A parameter's annotation is its type, and `Annotated` with 
 """
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,22 +17,25 @@ from robeval.values.threat import parse_number
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A number must be at least `low`, or above it if `open`."""
+    """A number must be at least `low`, or above it if `open`, and at most `high`."""
 
     low: float
     open: bool = False
+    high: float = math.inf
 
     def __str__(self) -> str:
-        return f"{'above' if self.open else 'at least'} {self.low:g}"
+        top = f" and at most {self.high:g}" if math.isfinite(self.high) else ""
+        return f"{'above' if self.open else 'at least'} {self.low:g}{top}"
 
     def holds(self, number: float) -> bool:
         """Whether the number is in range."""
-        return number > self.low if self.open else number >= self.low
+        return (number > self.low if self.open else number >= self.low) and number <= self.high
 
 
 Count = Annotated[int, Bound(1)]
 Positive = Annotated[float, Bound(0, open=True)]
 NotNegative = Annotated[float, Bound(0)]
+Share = Annotated[float, Bound(0, high=1)]
 
 
 def resolve(

@@ -310,3 +310,16 @@ def test_the_watch_is_shown_what_others_have_asked_about_active_rows():
     assert torch.equal(what, logits[[0, 2]])
     assert values is None
     assert not asked.forwards.any()
+
+
+@pytest.mark.parametrize("eot", [3, 20])
+@pytest.mark.parametrize("rows", [[11], range(7), range(20, 27)])
+def test_averaged_rows_are_bit_equal_in_any_company(rows, eot):
+    def asked(chosen):
+        chosen = torch.as_tensor(list(chosen))
+        noise = Noise(0, "t", 0, chosen.numpy())
+        given = Problem(Microbatches(MODEL, 32), X[chosen], Y[chosen], LINF, noise, eot=eot)
+        return given.ask(X[chosen], cross_entropy)
+
+    for mine, whole in zip(asked(rows), asked(range(64))):
+        assert torch.equal(mine, whole[list(rows)])

@@ -72,9 +72,17 @@ def test_other_norms(tmp_path, norm, eps):
     assert table.restarts["aa.apgd_ce"] == (5 if norm == "l1" else 1)
 
 
+def test_plus_in_l1_has_nine_targets():
+    (spec,) = [
+        each for each in autoattack("aa", "plus", ThreatModel("l1", 12.0)).attacks if each.use == "apgd_targeted"
+    ]
+    assert spec.params["targets"] == 9
+
+
 def test_rand_averages_gradients(tmp_path):
     _, table, _ = ran(tmp_path, 10, "rand")
     assert table.eot["aa.apgd_ce"] == table.eot["aa.apgd_dlr"] == 20
+    assert table["select"]["aa.apgd_ce"] == "final"
     assert table.backwards["aa.apgd_ce"] % 20 == 0
 
 

@@ -217,12 +217,12 @@ def test_a_second_attack_sees_the_survivors_of_the_first_and_carries_its_verdict
         assert np.array_equal(mine[survivors], column[survivors], equal_nan=column.dtype.kind == "f"), name
 
 
-def test_a_chain_whose_first_attack_broke_all_asks_for_the_clean_images_only(asked):
+def test_a_chain_whose_first_attack_broke_all_asks_for_nothing(asked):
     model, x, y = asked
     watched = Watched(model)
     before = replace(run(model, x, y), broken=np.ones(24, bool))
     found = run(watched, x, y, before=before)
-    assert len(watched.sizes) == 3
+    assert watched.sizes == []
     assert found.broken.all()
     assert np.array_equal(found.predicted, before.predicted)
 
@@ -440,3 +440,37 @@ def test_a_model_is_its_own_source(asked):
     own = run_cell(spec, Microbatches(model, 8), x, y, source=Microbatches(model, 8))
     for name, column in white.columns().items():
         assert np.array_equal(column, own.columns()[name], equal_nan=column.dtype.kind == "f")
+
+
+def test_the_first_cell_of_a_chain_decides_about_the_clean_images():
+    """Asked again, a random model would get other images wrong, which nobody has attacked."""
+    x, y = images(40), torch.arange(40) % 2
+    first = run(Noisy(), x, y, use="clean", threat=LINF)
+    model = Watched(Noisy())
+    second = run(model, x, y, before=first, params={"steps": 1, "step_size": 1e-9})
+    assert np.array_equal(second.clean_predicted, first.clean_predicted)
+    assert np.array_equal(second.attacked, ~first.broken)
+
+
+def test_any_iterate_of_a_transfer_is_judged_on_the_target(enter, asked):
+    """The source gets every point right, the target only the clean images."""
+
+    def wander(problem):
+        problem.logits((problem.x + 0.01).clamp(0, 1))
+        return problem.x
+
+    _, x, _ = asked
+    name, y = enter(wander), torch.zeros(len(x), dtype=torch.int64)
+
+    class Changed(torch.nn.Module):
+        def forward(self, points):
+            same = torch.tensor([bool((x == point).flatten(1).all(dim=1).any()) for point in points])
+            return torch.stack([same.float(), 1 - same.float()], dim=1)
+
+    class Sure(torch.nn.Module):
+        def forward(self, points):
+            return torch.tensor([[1.0, 0.0]]).expand(len(points), 2)
+
+    spec = cell(name, LINF, len(x), select="any")
+    padded = Microbatches(Changed(), 24)
+    assert run_cell(spec, padded, x, y, source=Microbatches(Sure(), 24)).broken.all()

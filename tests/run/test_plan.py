@@ -370,3 +370,33 @@ def test_probabilities_are_warned_of_and_recorded():
 def test_a_ball_that_holds_every_image_is_refused(norm, eps, furthest):
     said = refused(about=one(AttackSpec("a", "apgd", ThreatModel(norm, eps))))
     assert f"attack 'a' on made: eps is {eps:g}, but no two images are further than {furthest} apart" in said
+
+
+def test_a_source_that_gives_probabilities_is_warned_of_too():
+    soft = loaded(nn.Sequential(MODEL, nn.Softmax(dim=1)), 2, "soft")
+    plan = make_plan(resolved(suite()), [loaded(MODEL, 2)], DATA, limit=None, seed=0, source=soft)
+    assert plan.models[0].warnings[0].startswith("source soft: its outputs look like probabilities")
+
+
+def test_a_random_model_is_warned_of():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return MODEL(x + 0.1 * torch.randn_like(x))
+
+    (recorded,) = plan_of(models=[loaded(Noisy(), 2, "noisy")]).models
+    assert "differ from pass to pass" in recorded.warnings[0]
+
+
+def test_keywords_that_would_do_nothing_are_refused():
+    kappa = replace(PGD, params={"steps": 1, "step_size": 0.1, "kappa": 50.0})
+    assert "'kappa' is given, but loss 'ce' has none" in refused(about=one(kappa))
+    assert "no one loss whose best iterate" in refused(about=one(AttackSpec("a", "square", LINF, select="best")))
+
+
+def test_an_l2_attack_in_an_linf_suite_is_told_how_to_be_scored():
+    assert 'Write minimises = "l2" to score it in this ball.' in refused(about=one(AttackSpec("a", "lbfgs", LINF)))
+
+
+@pytest.mark.parametrize(("use", "params"), [("square", {"p_init": 7}), ("fab", {"beta": 3}), ("apgd", {"rho": 9})])
+def test_shares_above_1_are_refused(use, params):
+    assert "expected a number at least 0 and at most 1" in refused(about=one(AttackSpec("a", use, LINF, params)))

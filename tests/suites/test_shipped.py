@@ -77,3 +77,15 @@ def test_its_numbers_are_in_pixel_units(suite):
                 assert 0 < spec.threat.eps <= 0.5
             if spec.params.get("step_size") is not None and not spec.minimises:
                 assert 0 < spec.params["step_size"] <= spec.threat.eps
+
+
+@pytest.mark.parametrize("data", ["digits", "mnist", "cifar10"])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_white_box_suites_have_every_attack_that_needs_gradients(data, norm):
+    used = {spec.use for chain in suites.load(f"whitebox_{data}_{norm}").chains for spec in chain.attacks}
+    wanted = {
+        name
+        for name, entry in registry.catalog().items()
+        if entry.gradients and not entry.library and (norm in entry.norms or entry.minimal)
+    }
+    assert used - {"clean"} == wanted

@@ -29,6 +29,11 @@ def needs_a_section(*, network: dict[str, Any]) -> None:
     """Takes a section."""
 
 
+def test_a_bound_may_have_an_upper_end():
+    assert str(Bound(0, high=1)) == "at least 0 and at most 1"
+    assert [Bound(0, high=1).holds(number) for number in (-0.1, 0, 1, 1.1)] == [False, True, True, False]
+
+
 def messages(given):
     return [str(problem) for problem in resolve(function, {"steps": 1} | given, "suite.toml")[1]]
 

@@ -12,7 +12,7 @@ from robeval.attacks.registry import attack, fit_loss
 from robeval.errors import UserError
 from robeval.ops.losses import too_few_classes
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Count, NotNegative, Positive
+from robeval.values.parameters import Count, Positive, Share
 
 NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 ORDERS = {"linf": torch.inf, "l2": 2, "l1": 1}
@@ -43,7 +43,7 @@ def fit_targeted_loss(params: Mapping[str, Any], classes: int) -> Mapping[str, A
 
 
 @attack("autoattack.apgd", norms=("linf", "l2", "l1"), paper="arXiv:2003.01690", fit=fit_loss, library="autoattack")
-def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Positive = 0.75) -> Tensor:
+def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Share = 0.75) -> Tensor:
     """`APGDAttack`, one start; for l1 with larger radii first. Cost: `steps` + 1 backwards, `steps` + 2 forwards."""
     from pyautoattack.autopgd_base import APGDAttack
 
@@ -65,7 +65,7 @@ def apgd_targeted(
     steps: Count = 100,
     targets: Count | None = None,
     loss: Literal["dlr"] = "dlr",
-    rho: Positive = 0.75,
+    rho: Share = 0.75,
 ) -> Tensor:
     """`APGDAttack_targeted`, one start each. Cost: `targets` times `steps` + 1 backwards, `steps` + 2 forwards."""
     from pyautoattack.autopgd_base import APGDAttack_targeted
@@ -91,9 +91,9 @@ def fab(
     problem: Problem,
     *,
     steps: Count = 100,
-    alpha_max: NotNegative = 0.1,
+    alpha_max: Share = 0.1,
     eta: Positive = 1.05,
-    beta: Positive = 0.9,
+    beta: Share = 0.9,
 ) -> Tensor:
     """`FABAttack_PT`, in later restarts from a random point.
 
@@ -127,9 +127,9 @@ def fab_targeted(
     *,
     steps: Count = 100,
     targets: Count | None = None,
-    alpha_max: NotNegative = 0.1,
+    alpha_max: Share = 0.1,
     eta: Positive = 1.05,
-    beta: Positive = 0.9,
+    beta: Share = 0.9,
 ) -> Tensor:
     """`FABAttack_PT` towards each of the likeliest wrong classes; the nearest of the images found.
 
@@ -175,7 +175,7 @@ def fab_targeted(
     settings=({"parity": "autoattack"},),
     differs="all images of a microbatch share the place and colour of their squares",
 )
-def square(problem: Problem, *, queries: Count = 5000, p_init: Positive = 0.8, rescale: bool = False) -> Tensor:
+def square(problem: Problem, *, queries: Count = 5000, p_init: Share = 0.8, rescale: bool = False) -> Tensor:
     """`SquareAttack`. Cost: at most `queries` + 3 forwards."""
     from pyautoattack.square import SquareAttack
 

@@ -12,7 +12,7 @@ from robeval.attacks.registry import attack, fit_loss
 from robeval.errors import UserError
 from robeval.ops.losses import too_few_classes
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Count, NotNegative, Positive
+from robeval.values.parameters import Count, NotNegative, Positive, Share
 
 NORMS = {"linf": "Linf", "l2": "L2"}
 TARGETS = 9
@@ -98,7 +98,7 @@ def mifgsm(
     fit=fit_loss,
     library="torchattacks",
 )
-def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Positive = 0.75) -> Tensor:
+def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Share = 0.75) -> Tensor:
     """`APGD`, a copy of the authors' code. Cost: `steps` + 1 backwards and `steps` + 2 forwards."""
     import torchattacks
 
@@ -119,7 +119,7 @@ def apgd_targeted(
     steps: Count = 100,
     targets: Count | None = None,
     loss: Literal["dlr"] = "dlr",
-    rho: Positive = 0.75,
+    rho: Share = 0.75,
 ) -> Tensor:
     """`APGDT`. Cost: at most `targets` times `steps` + 1 backwards and `steps` + 2 forwards."""
     import torchattacks
@@ -137,7 +137,7 @@ def apgd_targeted(
     settings=({"parity": "autoattack"},),
     differs="all images of a microbatch share the place and colour of their squares",
 )
-def square(problem: Problem, *, queries: Count = 5000, p_init: Positive = 0.8, rescale: bool = False) -> Tensor:
+def square(problem: Problem, *, queries: Count = 5000, p_init: Share = 0.8, rescale: bool = False) -> Tensor:
     """`Square`, a copy of the authors' code. Cost: at most `queries` + 3 forwards."""
     import torchattacks
 
@@ -217,9 +217,9 @@ def fab(
     problem: Problem,
     *,
     steps: Count = 100,
-    alpha_max: NotNegative = 0.1,
+    alpha_max: Share = 0.1,
     eta: Positive = 1.05,
-    beta: Positive = 0.9,
+    beta: Share = 0.9,
 ) -> Tensor:
     """`FAB`, a copy of the authors' code: from the image, in later restarts from a random point.
 
