@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from robeval.attacks.registry import attack
-from robeval.errors import UserError
 from robeval.ops import geometry, hyperplane
 from robeval.ops.losses import difference, margin
 from robeval.ops.microbatch import by_row
 from robeval.ops.nearest import Nearest
 from robeval.ops.problem import Problem
-from robeval.ops.targets import ranked, with_true
+from robeval.ops.targets import how_many, ranked, with_true
 from robeval.values.parameters import Count, Positive, Share
 
 Parity = Literal["none", "autoattack"]
@@ -57,10 +56,7 @@ def fab(
 
 def _fit_targets(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
     """`targets` filled in."""
-    wrong, targets = classes - 1, params["targets"]
-    if targets is not None and targets > wrong:
-        raise UserError(f"'targets' is {targets}, but wrong classes are {wrong}", fix=f"Give {wrong} or less.")
-    return {**params, "targets": min(TARGETS, wrong) if targets is None else targets}
+    return {**params, "targets": how_many(params["targets"], TARGETS, classes)}
 
 
 @attack("fab_targeted", norms=("linf", "l2", "l1"), paper="arXiv:1907.02044", minimal=True, fit=_fit_targets)

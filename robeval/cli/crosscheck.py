@@ -10,9 +10,7 @@ from robeval.cli import ends, options
 @click.command()
 @click.option("--suite", required=True, metavar="SUITE", help="A suite by name (`robeval suites`), or a TOML file.")
 @click.option("--model", required=True, metavar="MODEL", help="A model by name (`robeval zoo`), or a card's TOML file.")
-@click.option(
-    "--checkpoint", type=click.Path(path_type=Path), help="Weights for the model, instead of the card's file."
-)
+@options.checkpoint
 @options.out
 @click.option("--limit", type=int, default=100, show_default=True, help="Only the first so many samples.")
 @options.microbatch

@@ -7,6 +7,9 @@ import click
 out = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Ledger folder."
 )
+checkpoint = click.option(
+    "--checkpoint", type=click.Path(path_type=Path), help="Weights for the model, instead of the card's file."
+)
 limit = click.option("--limit", type=int, help="Only the first so many samples.")
 microbatch = click.option("--microbatch", type=int, help="Batch shape in rows; chosen by a short probe if not given.")
 

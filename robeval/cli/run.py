@@ -17,9 +17,7 @@ from robeval.cli import ends, options
     metavar="MODEL",
     help="A model by name (`robeval zoo`), a card's TOML file, or package.module:factory; may be given again.",
 )
-@click.option(
-    "--checkpoint", type=click.Path(path_type=Path), help="Weights for the model, instead of the card's file."
-)
+@options.checkpoint
 @options.out
 @options.limit
 @options.microbatch

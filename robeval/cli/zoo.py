@@ -117,9 +117,7 @@ def convert(source: Path, card: str, out: Path) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option(
-    "--checkpoint", type=click.Path(path_type=Path), help="Weights for the model, instead of the card's file."
-)
+@options.checkpoint
 @options.limit
 @options.data_root
 def verify(name: str, checkpoint: Path | None, limit: int | None, data_root: Path | None) -> None:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from robeval.ops.decisions import misclassified
 from robeval.ops.problem import Problem
 
 
@@ -32,7 +33,7 @@ class Nearest:
         low, high = self._problem.threat.box
         inside = ((points >= low) & (points <= high)).flatten(1).all(dim=1)
         active = torch.zeros_like(inside).index_fill(0, self._problem.active, True)
-        wrong = (logits.argmax(dim=1) != self._problem.y) & logits.isfinite().all(dim=1) & inside & active
+        wrong = misclassified(logits, self._problem.y) & inside & active
         lengths = self._problem.distance(points)
         closer = wrong & (lengths < self.distances)
         self.points[closer] = points[closer]

@@ -78,9 +78,7 @@ def make_plan(
             keys = tuple(tuple(cell.key for cell in task.cells) for task in chained)
             rows.append(Row(chain.id, chain.attacks, keys))
         about = (suite.id, suite.title, samples.dataset, samples.split, suite.threat, model.id, n, seed, tuple(rows))
-        warnings = _warnings(model, samples)
-        warnings += [f"source {source.id}: {each}" for each in _warnings(source, samples)] if source else []
-        plans.append(ModelPlan(*about, source.id if source else "", tuple(warnings)))
+        plans.append(ModelPlan(*about, source.id if source else "", _warnings(model, source, samples)))
     return Plan(tuple(tasks), tuple(plans))
 
 
@@ -189,7 +187,13 @@ def _misfits(model: LoadedModel, samples: Samples) -> list[UserError]:
     return []
 
 
-def _warnings(model: LoadedModel, samples: Samples) -> list[str]:
+def _warnings(model: LoadedModel, source: LoadedModel | None, samples: Samples) -> tuple[str, ...]:
+    """What makes results of this model doubtful, and what does of the one that its attacks see."""
+    seen = [f"source {source.id}: {each}" for each in _doubts(source, samples)] if source else []
+    return (*_doubts(model, samples), *seen)
+
+
+def _doubts(model: LoadedModel, samples: Samples) -> list[str]:
     """What makes results of this model doubtful, as far as its answers for a few clean images show it."""
     x, _ = samples.slice(0, min(len(samples), 64))
     with torch.no_grad(), torch.random.fork_rng(devices=()):

@@ -268,7 +268,7 @@ def test_the_number_of_targets_is_filled_in_for_the_number_of_classes():
     assert [fitted(k) for k in (2, 3, 10, 11, 1000)] == [1, 2, 9, 9, 9]
     assert fitted(1000, targets=30) == 30
     assert fitted(3, targets=1) == 1
-    with pytest.raises(UserError, match="'targets' is 10, but wrong classes are 9"):
+    with pytest.raises(UserError, match="'targets' is 10, expected at most 9: 10 classes have 9 wrong ones"):
         fitted(10, targets=10)
     _, wrong = registry.check(AttackSpec("a", "fab_targeted", ThreatModel("l2", 0.3), {"targets": 0}), "suite")
     assert "'targets' is 0" in str(wrong[0])

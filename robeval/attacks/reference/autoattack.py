@@ -12,6 +12,7 @@ from robeval.attacks.registry import attack, fit_loss
 from robeval.errors import UserError
 from robeval.ops.losses import too_few_classes
 from robeval.ops.problem import Problem
+from robeval.ops.targets import how_many
 from robeval.values.parameters import Count, Positive, Share
 
 NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
@@ -25,10 +26,7 @@ def fit_targets(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
     Raises:
         UserError: there are fewer wrong classes.
     """
-    wrong, targets = classes - 1, params["targets"]
-    if targets is not None and targets > wrong:
-        raise UserError(f"'targets' is {targets}, but wrong classes are {wrong}", fix=f"Give {wrong} or less.")
-    return {**params, "targets": min(TARGETS, wrong) if targets is None else targets}
+    return {**params, "targets": how_many(params["targets"], TARGETS, classes)}
 
 
 def fit_targeted_loss(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
