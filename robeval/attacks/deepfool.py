@@ -1,5 +1,6 @@
 """DeepFool (Moosavi-Dezfooli et al., 2016, https://arxiv.org/abs/1511.04599)."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -41,8 +42,7 @@ def deepfool(
     classes = torch.cat([problem.y[:, None], others], dim=1)
     adv = problem.x
     for _ in problem.steps(steps):
-        logits, slopes = problem.jacobian(adv, classes)  # (n, k), (n, m + 1, c, h, w)
-        step = _to_nearest_boundary(problem, logits.gather(1, classes), slopes)
+        (step,) = problem.jacobian(adv, classes, partial(_to_nearest_boundary, problem, classes))
         if overshoot_at == "end":
             adv = problem.clip(adv + step)
             shown = problem.clip(problem.x + (1 + overshoot) * (adv - problem.x))
@@ -52,17 +52,26 @@ def deepfool(
     return nearest.points
 
 
-def _to_nearest_boundary(problem: Problem, logits: Tensor, slopes: Tensor) -> Tensor:
-    """The least move to where some class equals the first one, were the logits linear, (n, c, h, w)."""
+def _to_nearest_boundary(
+    problem: Problem, classes: Tensor, rows: Tensor, logits: Tensor, slopes: Tensor
+) -> tuple[Tensor]:
+    """The least move to where some class equals the first one, were the logits linear, (n, c, h, w).
+
+    Args:
+        classes: the true one and its rivals, of all samples, (all, m + 1).
+        logits: of these rows, (n, k).
+        slopes: of these rows' classes, (n, m + 1, c, h, w).
+    """
+    logits = logits.gather(1, classes[rows])
     gaps = (logits[:, :1] - logits[:, 1:]).abs().double()  # |f_k|, (n, m)
     normals = slopes[:, 1:] - slopes[:, :1]  # w_k, (n, m, c, h, w)
     dual = "l1" if problem.threat.norm == "linf" else "l2"
     lengths = problem.norms(normals.flatten(0, 1), dual).view_as(gaps)
     distances = torch.where(gaps.isfinite() & (lengths > 0), gaps / lengths, torch.inf)
     nearest = distances.argmin(dim=1)  # (n,)
-    rows = torch.arange(len(nearest), device=nearest.device)
-    length = distances[rows, nearest].clamp_min(SHORTEST).nan_to_num(posinf=0.0)
-    return per_row(length).float() * problem.steepest(normals[rows, nearest])
+    places = torch.arange(len(nearest), device=nearest.device)
+    length = distances[places, nearest].clamp_min(SHORTEST).nan_to_num(posinf=0.0)
+    return (per_row(length).float() * problem.steepest(normals[places, nearest]),)
 
 
 def _rows(chosen: Tensor) -> Tensor:

@@ -136,12 +136,16 @@ def _plane_of(problem: Problem, target: Tensor, points: Tensor) -> tuple[Tensor,
 
 def _nearest_plane(problem: Problem, classes: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     """Value and slope of z_s - z_true for the class s whose plane is nearest."""
-    logits, slopes = problem.jacobian(points, classes)  # (n, k), (n, k, c, h, w)
-    choose = partial(_nearest_class, norm=problem.threat.norm)
-    pairs = with_true(problem.y, by_row(choose, _together(logits), logits, slopes, problem.y))
-    rows = torch.arange(len(pairs), device=pairs.device)
-    true, wanted = slopes[rows, pairs[:, 0]], slopes[rows, pairs[:, 1]]
-    return difference(logits, pairs), wanted - true
+    nearest = partial(_nearest_class, norm=problem.threat.norm)
+
+    def choose(rows: Tensor, logits: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+        y = problem.y[rows]
+        pairs = with_true(y, by_row(nearest, _together(logits), logits, slopes, y))
+        places = torch.arange(len(pairs), device=pairs.device)
+        return difference(logits, pairs), slopes[places, pairs[:, 1]] - slopes[places, pairs[:, 0]]
+
+    value, slope = problem.jacobian(points, classes, choose)
+    return value, slope
 
 
 def _nearest_class(logits: Tensor, slopes: Tensor, y: Tensor, *, norm: str) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -12,6 +13,8 @@ from robeval.ops import geometry
 from robeval.ops.microbatch import Loss, Microbatches, by_row
 from robeval.ops.noise import Noise
 from robeval.values.threat import ThreatModel
+
+Choice = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
 
 
 class Watch(Protocol):
@@ -101,20 +104,25 @@ class Problem:
         logits, values, slopes = (_spread(each, rows, len(points)) for each in (logits, values, slopes))
         return logits, values, slopes
 
-    def jacobian(self, points: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    def jacobian(self, points: Tensor, classes: Tensor, choose: Choice | None = None) -> tuple[Tensor, ...]:
         """Logits, float32 (n, k), and the slopes of the logits of some classes, float32 (n, m, c, h, w).
 
         One forward pass and m backward passes.
 
         Args:
             classes: int64 (n, m).
+            choose: what to keep of them, since all slopes of all rows may be more than memory holds. Called for a
+                microbatch at a time with its rows, by index, its logits and its slopes; returns tensors of as many
+                rows, and those are the answer.
         """
-        rows = self._active
-        logits, slopes = self._averaged(lambda: self.model.jacobian(points[rows], classes[rows]))
+        active, kept = self._active, []
         self._count(forwards=1, backwards=classes.shape[1])
-        slopes = self._finite(rows, slopes)
-        self._see(rows, points, logits, None)
-        return _spread(logits, rows, len(points)), _spread(slopes, rows, len(points))
+        for rows in active.split(self.model.size):
+            logits, slopes = self._averaged(partial(self.model.jacobian, points[rows], classes[rows]))
+            slopes = self._finite(rows, slopes)
+            self._see(rows, points, logits, None)
+            kept.append(choose(rows, logits, slopes) if choose else (logits, slopes))
+        return tuple(_spread(torch.cat(parts), active, len(points)) for parts in zip(*kept, strict=True))
 
     def look_again(self, points: Tensor) -> None:
         """Show the watch these points with the loss last asked for, as the last iterate has not been seen yet."""
