@@ -10,6 +10,7 @@ from robeval.values.suite import Chain
 from robeval.values.threat import ThreatModel
 
 Version = Literal["standard", "plus", "rand"]
+Parity = Literal["none", "autoattack"]
 
 # What each version runs, in order: the attack, its parameters, and what the suite itself sets. Where a loss is
 # "auto" it is (targeted) DLR, or another where there are too few classes for it.
@@ -26,12 +27,26 @@ _VERSIONS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
 }
 
 
-def autoattack(name: str, version: Version, threat: ThreatModel) -> Chain:
-    """The chain of one version in a threat model; targets are fewer where there are fewer classes."""
-    return Chain(name, tuple(_spec(name, version, threat, *each) for each in _VERSIONS[version]), fit_targets=True)
+# The parts that differ from the authors' code unless they are told not to; Auto-PGD does not.
+_OWN_WAYS = ("fab", "fab_targeted", "square")
 
 
-def _spec(name: str, version: Version, threat: ThreatModel, part: str, use: str, params: dict[str, Any]) -> AttackSpec:
+def autoattack(name: str, version: Version, threat: ThreatModel, parity: Parity = "none") -> Chain:
+    """The chain of one version in a threat model; targets are fewer where there are fewer classes.
+
+    Args:
+        parity: "autoattack" for what the released code does, where our FAB and Square go ways of their own.
+    """
+    own: dict[str, Any] = {} if parity == "none" else {"parity": parity}
+    specs = [_spec(name, version, threat, *each, own) for each in _VERSIONS[version]]
+    return Chain(name, tuple(specs), fit_targets=True)
+
+
+def _spec(
+    name: str, version: Version, threat: ThreatModel, part: str, use: str, params: dict[str, Any], own: dict[str, Any]
+) -> AttackSpec:
+    if use in _OWN_WAYS:
+        params = params | own
     if threat.norm == "l1" and use == "apgd_targeted" and version == "standard":
         params = params | {"targets": 5}
     again = use in ("apgd", "fab") and (version == "plus" or (threat.norm == "l1" and version == "standard"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from robeval import shelf
 from robeval.errors import Problems, UserError, raise_together
-from robeval.suites.autoattack import Version, autoattack
+from robeval.suites.autoattack import Parity, Version, autoattack
 from robeval.values.attack import AttackSpec, Score, Select
 from robeval.values.parameters import Count, NotNegative, resolve
 from robeval.values.suite import Chain, Suite, wrong_chains, wrong_threat
@@ -89,7 +89,11 @@ def _cascade(*, id: str, attacks: tuple[dict[str, Any], ...]) -> None:
 
 
 def _autoattack(
-    *, id: str = "autoattack", version: Version = "standard", threat: dict[str, Any] | None = None
+    *,
+    id: str = "autoattack",
+    version: Version = "standard",
+    parity: Parity = "none",
+    threat: dict[str, Any] | None = None,
 ) -> None:
     """The chain of one version of AutoAttack."""
 
@@ -169,7 +173,7 @@ class _Reader:
         if wrong:
             return Chain("", ())
         threat = default if keys["threat"] is None else self.threat(keys["threat"], f"{at}: threat")
-        return autoattack(keys["id"], keys["version"], threat)
+        return autoattack(keys["id"], keys["version"], threat, keys["parity"])
 
 
 def _sections(given: object) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from doubles import COLOUR, GREY, ConvNet, Linear, cell, classes, images, problem
 from exact import ReluNet, linear_distance, near_the_border, relu_distance
+from torch import nn
 
 from robeval.attacks import registry
 from robeval.attacks.fab import fab, fab_targeted
@@ -150,14 +151,30 @@ class Injected:
         return torch.randn(self.n, *shape)
 
 
+class Walked(nn.Module):
+    """Another model that keeps the images about whose gradient it is asked: the iterates of FAB."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.points = model, []
+
+    def forward(self, x):
+        if x.requires_grad:
+            self.points.append(x.detach().clone())
+        return self.model(x)
+
+
 def official(model, x, y, norm, steps, targets, eps, restart):
-    """What one run of FABAttack_PT returns for each target, one after another; without targets if there are 0."""
+    """What one run of FABAttack_PT returns for each target, or without targets if there are 0, and its iterates."""
     pt = pytest.importorskip("pyautoattack.fab_pt")
-    theirs = pt.FABAttack_PT(model, norm=OFFICIAL[norm], n_iter=steps, eps=eps, targeted=targets > 0)
+    walked = Walked(model)
+    theirs = pt.FABAttack_PT(walked, norm=OFFICIAL[norm], n_iter=steps, eps=eps, targeted=targets > 0)
     torch.manual_seed(0)
+    found = []
     for target in range(2, targets + 2) if targets else (0,):
         theirs.target_class = target
-        yield theirs.attack_single_run(x, y, use_rand_start=restart > 0, is_targeted=targets > 0)
+        found.append(theirs.attack_single_run(x, y, use_rand_start=restart > 0, is_targeted=targets > 0))
+    return found, walked.points
 
 
 def nearest_of(x, norm, candidates):
@@ -168,25 +185,31 @@ def nearest_of(x, norm, candidates):
 @every_norm
 @pytest.mark.parametrize("targets", [0, 3])
 @pytest.mark.parametrize("restart", [0, 1])
-def test_the_official_code_finds_the_same_points(norm, targets, restart):
-    """One batch, the same noise, all steps; without what is our own. With it the points are nearer."""
-    model, x = ConvNet(COLOUR), images(32, COLOUR)
+def test_the_official_code_makes_the_same_steps(norm, targets, restart):
+    """One batch, the same noise, every iterate; without what is our own. With it the points are nearer.
+
+    On a smooth network: where slopes jump, a difference in the last bit can send an image another way. So it does
+    where an iterate is on the boundary up to rounding, which happens to one image after a random start.
+    """
+    model, x = ConvNet(COLOUR, kind=nn.Tanh), images(32, COLOUR)
     y = classes(model, x)
     run = fab_targeted if targets else fab
     noise = Injected(32) if restart else Noise(0, "test", 0, range(32))
     given = {"targets": targets} if targets else {}
     torch.manual_seed(0)
     eps = EPS[norm] if restart else 1e-6
-    asked = Problem(Microbatches(model, 32), x, y, ThreatModel(norm, eps), noise)
+    walked = Walked(model)
+    asked = Problem(Microbatches(walked, 32), x, y, ThreatModel(norm, eps), noise)
     asked.retire = lambda rows: None  # no image leaves the queue, as there is none in `official`
     ours = run(asked, steps=25, parity="autoattack", **given)
-    candidates = list(official(model, x, y, norm, 25, targets, eps, restart))
+    candidates, points = official(model, x, y, norm, 25, targets, eps, restart)
+    assert len(walked.points) == len(points) == 25 * max(targets, 1)
+    apart = torch.stack([(one - other).abs().amax(dim=(1, 2, 3)) for one, other in zip(walked.points, points)])
+    together = apart.amax(dim=0) < 1e-5
+    assert together.sum() >= 32 - restart
     best, found = nearest_of(x, norm, candidates), nearest_of(x, norm, [ours])
     assert best.isfinite().all()
-    assert found.mean().item() == pytest.approx(best.mean().item(), rel=0.01)
-    assert ((found / best - 1).abs() < 1e-3).float().mean() > 0.9
-    apart = torch.stack([(ours - adv).abs().amax(dim=(1, 2, 3)) for adv in candidates]).amin(dim=0)
-    assert (apart < 1e-3).float().mean() > 0.85
+    assert ((found / best - 1).abs() < 1e-3).float().mean() > 0.9, "which of two iterates is across may be rounding"
     if not restart:
         searched = distances(run, model, x, y, norm, eps=1e-6, steps=25, **given)
         assert (searched <= found * 1.001).float().mean() > 0.9

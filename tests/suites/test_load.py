@@ -267,6 +267,14 @@ def test_autoattack_for_l1_has_restarts_and_five_targets(suite):
     assert chain.attacks[1].params["targets"] == 5
 
 
+def test_autoattack_as_the_released_code_does_it(suite):
+    added = '[[autoattack]]\nparity = "autoattack"\nversion = "plus"\n\n[[cascade]]'
+    loaded = suites.load(suite(("[[cascade]]", added)))
+    (chain,) = [chain for chain in loaded.chains if chain.id == "autoattack"]
+    told = {spec.use for spec in chain.attacks if spec.params.get("parity") == "autoattack"}
+    assert told == {"fab", "square", "fab_targeted"}
+
+
 def test_an_unknown_version_of_autoattack(suite):
     said = problems(suite(("[[cascade]]", '[[autoattack]]\nversion = "standart"\n\n[[cascade]]')))
     assert said[0].startswith("[[autoattack]] 1: 'version' is 'standart', expected one of 'standard', 'plus', 'rand'")
