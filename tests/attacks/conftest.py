@@ -1,12 +1,24 @@
 """Images and networks on which independent code has to arrive at the same bits."""
 
+from pathlib import Path
+
 import pytest
 from doubles import COLOUR, ConvNet, classes, images
 from torch import nn
 
 from robeval.datasets import registry as datasets
+from robeval.values.threat import ThreatModel
 from robeval.zoo import cards
 from robeval.zoo.load import load_model
+
+# Cards of networks that others have trained: the file, how many images, and a radius at which some of them fall.
+RELEASED = {
+    "advertorch_lenet5_adv": ("advertorch_mnist_lenet5_advtrained.pt", 16, 0.4),
+    "abcrown_resnet2b": ("abcrown_cifar10_resnet2b_adv.pth", 16, 0.02),
+    "oval_base": ("oval_cifar10_base_kw.pth", 16, 0.03),
+    "akamaster_resnet20": ("akamaster_cifar10_resnet20.th", 8, 0.002),
+    "autoattack_resnet18": ("model_test.pt", 2, 0.006),
+}
 
 
 @pytest.fixture
@@ -34,3 +46,18 @@ def trades_exact(trades):
     """The same with grey levels in 256ths, so that iterates are not rounded."""
     model, x, y = trades
     return model, (x * 255).round() / 256, y
+
+
+@pytest.fixture(scope="session", params=RELEASED)
+def released(request, real_data):
+    """A released network, the first test images that it gets right, their labels and a threat model."""
+    file, n, eps = RELEASED[request.param]
+    card = cards.load(request.param)
+    samples = datasets.load(card.dataset, "test", (real_data,))
+    folder = real_data / "checkpoints"
+    if request.param == "autoattack_resnet18":
+        folder = Path(pytest.importorskip("pyautoattack").__file__).parent / "examples"
+    model = load_model(card, samples.shape, samples.num_classes, folder / file).module
+    x, y = samples.slice(0, n)
+    right = classes(model, x) == y
+    return model, x[right], y[right], ThreatModel("linf", eps)

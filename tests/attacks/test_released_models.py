@@ -1,0 +1,84 @@
+"""Our attacks against those of other libraries, step by step, on CIFAR-10 and MNIST networks that others released."""
+
+import pytest
+import torch
+from doubles import classes, problem
+from official import Recorder, apart, ours, theirs
+from torch import nn
+
+from robeval.attacks.apgd import apgd
+from robeval.attacks.apgd_targeted import apgd_targeted
+from robeval.attacks.fab import fab_targeted
+from robeval.attacks.mifgsm import mifgsm
+from robeval.attacks.pgd import pgd
+
+
+class Asked(Recorder):
+    """Notes only the images about whose gradient the model is asked."""
+
+    def forward(self, x):
+        if x.requires_grad:
+            return super().forward(x)
+        return self.model(x)
+
+
+def assert_together(way, other):
+    """The first step is the same for every image, and half of the images or more go the same way to the end.
+
+    A difference in the last bit turns the sign of a slope that is nearly 0, or puts an iterate on the other side of
+    the boundary, and then an image goes a way of its own.
+    """
+    assert len(way) == len(other) > 4
+    far = torch.stack([apart(*points) for points in zip(way, other)])  # (t, n)
+    assert (far[:2] < 1e-6).all()
+    assert (far.amax(dim=0) < 1e-5).float().mean() >= 0.5
+
+
+def test_pgd_as_foolbox(released):
+    foolbox = pytest.importorskip("foolbox")
+    model, x, y, threat = released
+    mine, other, size = Asked(model), Asked(model.requires_grad_(False)), threat.eps / 4
+    pgd(problem(mine, x, y, threat, len(x)), steps=8, step_size=size, random_start=False)
+    kind = foolbox.attacks.LinfProjectedGradientDescentAttack
+    network = foolbox.PyTorchModel(other.eval(), bounds=(0, 1), device="cpu")
+    attack = kind(abs_stepsize=size, steps=8, random_start=False)
+    attack.run(network, x, foolbox.Misclassification(y), epsilon=threat.eps)
+    assert_together(mine.points, other.points)
+
+
+def test_mifgsm_as_torchattacks(released):
+    torchattacks = pytest.importorskip("torchattacks")
+    model, x, y, threat = released
+    mine, other, size = Asked(model), Asked(model), threat.eps / 4
+    mifgsm(problem(mine, x, y, threat, len(x)), steps=8, step_size=size)
+    other.place = nn.Parameter(torch.zeros(1), requires_grad=False)
+    torchattacks.MIFGSM(other.eval(), eps=threat.eps, alpha=size, steps=8)(x, y)
+    assert_together(mine.points, other.points)
+
+
+@pytest.mark.parametrize("loss", ["ce", "dlr"])
+def test_apgd_as_the_released_code(released, loss):
+    model, x, y, threat = released
+    mine, way = ours(apgd, model, x, y, threat, loss=loss, steps=12)
+    other, their_way = theirs("APGDAttack", model, x, y, threat, loss=loss, n_iter=12)
+    assert_together(way, their_way)
+    assert torch.equal(classes(model, mine) == y, classes(model, other) == y)
+
+
+def test_targeted_apgd_as_the_released_code(released):
+    model, x, y, threat = released
+    mine, _ = ours(apgd_targeted, model, x, y, threat, targets=2, steps=10)
+    other, _ = theirs("APGDAttack_targeted", model, x, y, threat, n_target_classes=2, n_iter=10)
+    assert torch.equal(classes(model, mine) == y, classes(model, other) == y)
+
+
+def test_fab_as_the_released_code(released):
+    pt = pytest.importorskip("pyautoattack.fab_pt")
+    model, x, y, threat = released
+    mine, other = Asked(model), Asked(model)
+    adv = fab_targeted(problem(mine, x, y, threat, len(x)), steps=8, targets=1, parity="autoattack")
+    attack = pt.FABAttack_PT(other, norm="Linf", n_iter=8, eps=threat.eps, targeted=True)
+    attack.target_class = 2
+    their_adv = attack.attack_single_run(x, y, is_targeted=True)
+    assert_together(mine.points, other.points)
+    assert torch.equal(classes(model, adv) == y, classes(model, their_adv) == y)
