@@ -90,7 +90,7 @@ def evaluate(
             dictionary of them by the names to call them. A module is called by its class otherwise; it is copied,
             frozen and put in evaluation mode.
         suite: its name, the path of its TOML file, or a Suite.
-        data: images in [0, 1] (or uint8) (n, c, h, w) and classes (n,), as tensors or arrays; the suite's own
+        data: images, float32 in [0, 1] or uint8 (n, c, h, w), and classes (n,), as tensors or arrays; the suite's own
             data set if None.
         checkpoint: weights for the card.
         data_root: where the files of data sets are.
@@ -265,6 +265,14 @@ def _arrays(data: Data) -> list[np.ndarray]:
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise UserError(f"it is a {type(data).__name__}, expected a pair", where="data", fix=fix)
     try:
-        return [part.detach().cpu().numpy() if isinstance(part, Tensor) else np.asarray(part) for part in data]
+        return [_array(part) for part in data]
     except (TypeError, ValueError) as error:
         raise UserError(f"it is no array: {error}", where="data", fix=fix) from None
+
+
+def _array(part: Any) -> np.ndarray:
+    if isinstance(part, Tensor):
+        return part.detach().cpu().numpy()
+    array = np.asarray(part)
+    # Numbers in lists have no precision of their own; arrays have, and would silently lose it.
+    return array.astype(np.float32) if array.dtype == float and not hasattr(part, "dtype") else array

@@ -126,7 +126,7 @@ def given(name: str, split: str, x: NDArray[Any], y: NDArray[Any]) -> Samples:
 
     Args:
         name: the data set they are like; the number of classes is taken from it if it is known.
-        x: images in [0, 1], or uint8, (n, c, h, w).
+        x: images, float32 in [0, 1] or uint8, (n, c, h, w).
         y: classes, (n,).
 
     Raises:
@@ -137,12 +137,11 @@ def given(name: str, split: str, x: NDArray[Any], y: NDArray[Any]) -> Samples:
         raise UserError(f"shapes are {x.shape} and {y.shape}, expected (n, c, h, w) and (n,)", where=where, fix=fix)
     if not np.issubdtype(y.dtype, np.integer):
         raise UserError(f"classes are {y.dtype}, expected whole numbers", where=where, fix=fix)
-    if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
-        raise UserError(f"pixels are {x.dtype}, expected numbers from 0 to 1", where=where, fix=fix)
-    if x.dtype != np.uint8:
-        x = x.astype(np.float32)
-        if not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
-            raise UserError(f"pixels are from {x.min():g} to {x.max():g}, expected 0 to 1", where=where, fix=fix)
+    if x.dtype not in (np.uint8, np.float32):
+        found = f"pixels are {x.dtype}, expected float32, or uint8 for 0 to 255"
+        raise UserError(found, where=where, fix="Convert them, for instance with `x.astype('float32')`.")
+    if x.dtype == np.float32 and not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
+        raise UserError(f"pixels are from {x.min():g} to {x.max():g}, expected 0 to 1", where=where, fix=fix)
     known = catalog().get(name)
     classes = known.num_classes if known else int(y.max()) + 1
     if y.min() < 0 or y.max() >= classes:

@@ -22,11 +22,14 @@ from doubles import (
     images,
     marked,
     problem,
+    seeded,
 )
 
 from robeval.attacks import registry
 from robeval.ops import geometry
 from robeval.ops.microbatch import Microbatches
+from robeval.ops.noise import Noise
+from robeval.ops.problem import Problem
 from robeval.run.engine import run_cell
 from robeval.values.attack import SELECTS, AttackSpec
 from robeval.values.cell import Verdicts
@@ -205,6 +208,20 @@ def test_slices_of_1_and_7_and_all_give_the_same_verdicts(name, norm, select):
             parts.append(run_cell(about, model_, x[start:stop], y[start:stop]))
         glued = Verdicts(**{key: np.concatenate([each.columns()[key] for each in parts]) for key in whole.columns()})
         assert same(whole, glued)
+
+
+@every_attack
+def test_order_does_not_matter(name, norm):
+    model, x, y = network()
+    order = torch.randperm(len(x), generator=seeded(3))
+
+    def candidates(rows):
+        noise = Noise(0, "test", 1, rows.numpy())
+        asked = Problem(Microbatches(model, ROWS), x[rows], y[rows], ThreatModel(norm, EPS[norm]), noise)
+        return CATALOG[name].function(asked, **params(name, EPS[norm])), asked.forwards, asked.backwards
+
+    for straight, shuffled in zip(candidates(torch.arange(len(x))), candidates(order), strict=True):
+        assert torch.equal(straight[order], shuffled)
 
 
 @every_attack
