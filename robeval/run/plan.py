@@ -58,7 +58,7 @@ def make_plan(
             attacks that need gradients of a model that has none; all are named together.
     """
     problems = Problems()
-    problems += _everything_allowed(suite, samples)
+    problems += _beyond_all_images(suite, samples)
     suite = replace(suite, chains=tuple(_fitted(chain, suite, samples, problems) for chain in suite.chains))
     problems += _wrong_models(models, source, samples, suite)
     raise_together(problems)
@@ -132,20 +132,25 @@ def _wrong_models(
     ]
 
 
-def _everything_allowed(suite: Suite, samples: Samples) -> list[UserError]:
-    """Balls so large that any image is inside."""
+def _beyond_all_images(suite: Suite, samples: Samples) -> list[UserError]:
+    """Radii and steps that are longer than any two images are apart; "8" for "8/255", mostly."""
     pixels = math.prod(samples.shape)
     furthest = {"linf": 1.0, "l2": math.sqrt(pixels), "l1": float(pixels)}
-    return [
-        UserError(
-            f"eps is {spec.threat.eps:g}, but no two images are further than {furthest[spec.threat.norm]:.4g} apart",
-            where=f"{suite.where or suite.id}: attack '{spec.id}' on {samples.dataset}",
-            fix="Give eps in pixel units: images are in [0, 1].",
-        )
-        for chain in suite.chains
-        for spec in chain.attacks
-        if spec.threat.eps > furthest[spec.threat.norm]
-    ]
+    problems = []
+    for spec in (spec for chain in suite.chains for spec in chain.attacks):
+        lengths = {"eps": spec.threat.eps}
+        if not registry.catalog()[spec.use].minimal:  # theirs are steps in spaces of their own
+            lengths["step_size"] = spec.params.get("step_size") or 0.0
+        problems += [
+            UserError(
+                f"{name} is {length:g}, but no two images are further than {furthest[spec.threat.norm]:.4g} apart",
+                where=f"{suite.where or suite.id}: attack '{spec.id}' on {samples.dataset}",
+                fix=f"Give {name} in pixel units: images are in [0, 1].",
+            )
+            for name, length in lengths.items()
+            if length > furthest[spec.threat.norm]
+        ]
+    return problems
 
 
 def _fitted(chain: Chain, suite: Suite, samples: Samples, problems: Problems) -> Chain:

@@ -372,6 +372,15 @@ def test_a_ball_that_holds_every_image_is_refused(norm, eps, furthest):
     assert f"attack 'a' on made: eps is {eps:g}, but no two images are further than {furthest} apart" in said
 
 
+def test_a_step_longer_than_any_way_is_refused():
+    threat = ThreatModel("linf", 0.1)
+    said = refused(about=one(AttackSpec("a", "pgd", threat, {"steps": 3, "step_size": 8})))
+    assert "attack 'a' on made: step_size is 8, but no two images are further than 1 apart" in said
+    plan_of(one(AttackSpec("a", "pgd", threat, {"steps": 3, "step_size": 1})))
+    # The steps of Carlini & Wagner are in the space of arctanh.
+    plan_of(one(AttackSpec("a", "carlini_wagner", threat, {"step_size": 8}, minimises="linf")))
+
+
 def test_a_source_that_gives_probabilities_is_warned_of_too():
     soft = loaded(nn.Sequential(MODEL, nn.Softmax(dim=1)), 2, "soft")
     plan = make_plan(resolved(suite()), [loaded(MODEL, 2)], DATA, limit=None, seed=0, source=soft)
