@@ -139,8 +139,9 @@ def _beyond_all_images(suite: Suite, samples: Samples) -> list[UserError]:
     problems = []
     for spec in (spec for chain in suite.chains for spec in chain.attacks):
         lengths = {"eps": spec.threat.eps}
-        if not registry.catalog()[spec.use].minimal:  # theirs are steps in spaces of their own
-            lengths["step_size"] = spec.params.get("step_size") or 0.0
+        size = spec.params.get("step_size")
+        if isinstance(size, float | int) and not registry.catalog()[spec.use].minimal:
+            lengths["step_size"] = size  # minimal-distance attacks step in spaces of their own
         problems += [
             UserError(
                 f"{name} is {length:g}, but no two images are further than {furthest[spec.threat.norm]:.4g} apart",
