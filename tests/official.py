@@ -43,10 +43,10 @@ class Replay:
         return noise
 
 
-def ours(attack, model, x, y, threat, **params):
+def ours(attack, model, x, y, threat, eot=1, **params):
     """What our attack answers from that noise, and the points it asked about."""
     recorder, noise = Recorder(model), Replay()
-    noise.problem = Problem(Microbatches(recorder, len(x)), x, y, threat, noise)
+    noise.problem = Problem(Microbatches(recorder, len(x)), x, y, threat, noise, eot=eot)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         return attack(noise.problem, **params), recorder.points

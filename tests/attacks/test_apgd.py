@@ -274,3 +274,15 @@ def test_the_trades_network_is_broken_by_the_same_points(trades, threat, monkeyp
 def first(count, given):
     model, x, y = given
     return model, x[:count], y[:count]
+
+
+def test_averages_over_passes_are_those_of_the_released_code():
+    """Of a model that is not random, so that both see the same: every point is asked about as often, in turn."""
+    model, x = ConvNet(COLOUR, kind=nn.Tanh), images(12, COLOUR)
+    y = classes(model, x)
+    mine, way = ours(apgd, model, x, y, BALLS[0], eot=3, steps=10)
+    other, their_way = theirs("APGDAttack", model, x, y, BALLS[0], n_iter=10, eot_iter=3)
+    assert len(way) == 3 * 11
+    assert len(their_way) == len(way)
+    assert furthest(way, their_way).max() < 1e-6
+    assert torch.equal(classes(model, mine) == y, classes(model, other) == y)
