@@ -12,6 +12,7 @@ from robeval.version import VERSION
 COMMANDS = {
     "run": "Attack models with a suite and print their robust accuracy.",
     "transfer": "Attack models with images made on another model.",
+    "compare": "Compare two models sample by sample.",
     "crosscheck": "Run the attacks of a suite beside those of other libraries.",
     "train": "Train the model of a card.",
     "suites": "List the suites, or show one.",

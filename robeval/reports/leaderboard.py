@@ -13,15 +13,24 @@ _NOT_COUNTED = ", no part of the worst case"
 def ranking(results: pd.DataFrame, suite: str) -> Table:
     """The models of one suite, the most robust first; models without a finished worst case at the end."""
     worst = results[(results.suite == suite) & (results.attack == WORST_CASE)]
-    worst = worst.sort_values(["robust_accuracy", "natural_accuracy"], ascending=False, na_position="last")
+    order = ["n", "robust_accuracy", "natural_accuracy"]
+    worst = worst.assign(done=worst.status == "complete").sort_values(["done", *order], ascending=False)
     rows = []
-    for place, (_, row) in enumerate(worst.iterrows(), 1):
-        done = row.status == "complete"
-        rank, natural = (str(place), _percent(row.natural_accuracy)) if done else ("–", "–")
+    for _, row in worst.iterrows():
+        rank, natural = (f"{row['rank']:.0f}", _percent(row.natural_accuracy)) if row.done else ("–", "–")
         rows.append((rank, row.model, natural, _with_interval(row), str(row.n)))
     caption = f"{suite}: {_threat(results, suite)}, robust accuracy in % over the worst case of all attacks per sample"
-    notes = tuple(_editions(results[results.suite == suite]))
-    return Table(caption, ("#", "model", "natural", "worst case [95 % CI]", "n"), tuple(rows), notes)
+    notes = _editions(results[results.suite == suite]) + _about_ranks(worst[worst.done])
+    return Table(caption, ("#", "model", "natural", "worst case [95 % CI]", "n"), tuple(rows), tuple(notes))
+
+
+def _about_ranks(worst: pd.DataFrame) -> list[str]:
+    notes = []
+    if worst.duplicated(["rank", "n"]).any():
+        notes.append("models that do not differ significantly share a rank (exact McNemar test, Holm's correction)")
+    if worst.n.nunique() > 1:
+        notes.append("models are ranked among those with as many samples")
+    return notes
 
 
 def attacks(results: pd.DataFrame, suite: str) -> Table:

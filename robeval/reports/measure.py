@@ -1,13 +1,16 @@
 """Verdicts -> accuracies with their intervals, per attack and for the worst case over attacks."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from robeval.ledger.store import Ledger
+from robeval.reports.paired import ranks
 from robeval.values.cell import CellResult
 from robeval.values.plan import ModelPlan, Row
 from robeval.values.suite import WORST_CASE
@@ -15,7 +18,7 @@ from robeval.values.suite import WORST_CASE
 COLUMNS = (
     "suite", "model", "dataset", "split", "norm", "eps", "attack", "part_of", "use", "params", "select", "restarts",
     "minimises", "score", "eot", "source", "seed",
-    "n", "natural_accuracy", "robust_accuracy", "ci_low", "ci_high", "median_distance",
+    "n", "natural_accuracy", "robust_accuracy", "ci_low", "ci_high", "rank", "median_distance",
     "seconds", "forwards", "backwards", "escaped", "nonfinite", "status", "warnings",
 )  # fmt: skip
 
@@ -31,11 +34,63 @@ def results(ledger: Ledger, plans: Iterable[ModelPlan]) -> pd.DataFrame:
 
     An attack whose cells are not all finished has no accuracy; its `status` says how many are, and why.
     `seconds` is the sum over its cells; `forwards` and `backwards` are the attack's passes summed over samples.
+    `rank` is among the worst cases in the same threat model on the same samples, shared by models that do not differ
+    significantly (`paired.ranks`).
     """
     rows: list[dict[str, Any]] = []
     for plan in plans:
         rows += _rows(ledger, plan)
+    _rank(rows)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Models whose worst cases can be compared: one suite, one threat model, the same samples.
+
+    Attributes:
+        robust: by model, which samples withstood all attacks, bool (n,), all in the same order.
+    """
+
+    suite: str
+    dataset: str
+    split: str
+    norm: str
+    eps: float
+    robust: dict[str, NDArray[np.bool_]]
+
+
+def boards(ledger: Ledger, plans: Iterable[ModelPlan]) -> list[Board]:
+    """The models with a complete worst case, those together that can be compared."""
+    rows = [row for plan in plans for row in _rows(ledger, plan)]
+    return [
+        Board(
+            **{name: group[0][name] for name in _ONE_BOARD},
+            robust={row["model"]: ~row["outcome"][1] for row in group},
+        )
+        for group in _comparable(rows)
+    ]
+
+
+_ONE_BOARD = ("suite", "dataset", "split", "norm", "eps")
+
+
+def _comparable(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The complete worst cases in groups of one suite, one threat model and the same samples."""
+    groups: dict[tuple[object, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        if "outcome" in row:
+            key = *(row[name] for name in _ONE_BOARD), row["outcome"][0].tobytes()
+            groups.setdefault(key, []).append(row)
+    return list(groups.values())
+
+
+def _rank(rows: list[dict[str, Any]]) -> None:
+    """Fill in `rank` of every worst case that is complete."""
+    for group in _comparable(rows):
+        places = ranks({row["model"]: ~row["outcome"][1] for row in group})
+        for row in group:
+            row["rank"] = places[row["model"]]
 
 
 def samples(ledger: Ledger, plans: Iterable[ModelPlan]) -> pd.DataFrame:
@@ -173,7 +228,7 @@ def _worst_case(plan: ModelPlan, rows: list[dict[str, Any]], outcomes: list[list
         return named | sums | {"n": min(row["n"] for row in counted)}
     broken = np.logical_or.reduce([_joined(cells, "broken") for cells in outcomes])
     natural = _joined(outcomes[0], "clean_predicted") == _joined(outcomes[0], "label")
-    return named | sums | _accuracy(broken, natural)
+    return named | sums | _accuracy(broken, natural) | {"outcome": (_joined(outcomes[0], "sample"), broken)}
 
 
 def _joined(cells: list[CellResult | None], column: str) -> np.ndarray:

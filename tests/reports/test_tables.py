@@ -55,7 +55,8 @@ def results(ledger):
 
 def test_the_most_robust_model_is_first_and_unfinished_ones_are_last(results):
     table = leaderboard.ranking(results, "small")
-    assert [(row[0], row[1]) for row in table.rows] == [("1", "strong"), ("2", "weak"), ("–", "stuck")]
+    # Of ten samples seven stand only here and one only there: that may be chance, p = 0.07.
+    assert [(row[0], row[1]) for row in table.rows] == [("1", "strong"), ("1", "weak"), ("–", "stuck")]
     assert table.rows[0][2:4] == ("90.00", "70.00 [39.7,89.2]")
     assert table.rows[2][2:4] == ("–", "INCOMPLETE")
 
@@ -67,6 +68,24 @@ def test_of_equally_robust_models_the_more_accurate_one_is_first(tmp_path):
     fill(ledger, "c", [(PGD, "0000")], natural="0111")
     table = leaderboard.ranking(measure.results(ledger, ledger.plans()), "small")
     assert table.rows[0][1] == "b"
+
+
+def test_models_that_do_not_differ_significantly_share_a_rank(tmp_path):
+    ledger = Ledger(tmp_path)
+    for name, broken in {"a": 0, "b": 3, "c": 30, "d": 31}.items():
+        fill(ledger, name, [(PGD, "1" * broken + "0" * (40 - broken))])
+    table = leaderboard.ranking(measure.results(ledger, ledger.plans()), "small")
+    assert [row[:2] for row in table.rows] == [("1", "a"), ("1", "b"), ("3", "c"), ("3", "d")]
+    assert "share a rank" in table.notes[0]
+
+
+def test_models_on_other_samples_are_ranked_apart(tmp_path):
+    ledger = Ledger(tmp_path)
+    fill(ledger, "a", [(PGD, "1" * 30 + "0" * 10)])
+    fill(ledger, "b", [(PGD, "0" * 20)])
+    table = leaderboard.ranking(measure.results(ledger, ledger.plans()), "small")
+    assert [(row[0], row[1], row[4]) for row in table.rows] == [("1", "a", "40"), ("1", "b", "20")]
+    assert table.notes == ("models are ranked among those with as many samples",)
 
 
 def test_suites_are_ranked_apart(tmp_path):
@@ -130,7 +149,7 @@ def test_models_of_two_editions_of_a_suite_are_not_compared_in_silence(tmp_path,
     fill(ledger, "a", [(PGD, "1000")])
     fill(ledger, "b", [(PGD, "1100")])
     results = measure.results(ledger, ledger.plans())
-    assert leaderboard.ranking(results, "small").notes == leaderboard.attacks(results, "small").notes == ()
+    assert leaderboard.attacks(results, "small").notes == ()
     fill(ledger, "b", [(spec("pgd20", threat), "1000")], threat=threat)
     results = measure.results(ledger, ledger.plans())
     for table in (leaderboard.ranking(results, "small"), leaderboard.attacks(results, "small")):
