@@ -1,0 +1,126 @@
+"""Where the files of a TensorFlow checkpoint are: by its prefix, one of its files, their folder, or an archive."""
+
+import re
+import zipfile
+import zlib
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from robeval import shelf
+from robeval.errors import UserError
+from robeval.zoo import tensorflow
+from robeval.zoo.sorted_table import MAGIC
+
+KIND = "TensorFlow checkpoint, version 2"
+INDEX = ".index"
+LATEST = "checkpoint"  # the text file in which TensorFlow names the latest one
+UNPACKED = 20  # bytes that an archive may hold for one of its own: weights hardly shrink
+ALONE = "Give the path of one, without `.index`."
+
+
+def index(path: Path) -> Path:
+    """The `.index` of the checkpoint that the path names; of anything else the path itself.
+
+    Raises:
+        UserError: it is a folder with several, none of which its file `checkpoint` names, or a part without its index.
+    """
+    if path.is_dir():
+        return _in_folder(path)
+    if path.name == LATEST and path.is_file() and path.stat().st_size < 1 << 16 and b"\0" not in path.read_bytes():
+        return _in_folder(path.parent)
+    part = re.fullmatch(r"(.+)\.(meta|data-\d{5}-of-\d{5})", path.name)
+    if part and path.is_file():
+        found = path.with_name(part[1] + INDEX)
+        if not found.is_file():
+            fix = f"Put {found.name}, which says what is where in it, beside it."
+            raise UserError("this is a part of a TensorFlow checkpoint", where=path, fix=fix)
+        return found
+    beside = path.with_name(path.name + INDEX)
+    return beside if beside.is_file() and not path.is_file() else path
+
+
+def holds(path: Path) -> bool:
+    """Whether the file is the index of a TensorFlow checkpoint, or a zip archive that holds one."""
+    return path.suffix == INDEX or bool(_archived(path))
+
+
+def read(path: Path) -> dict[str, Tensor] | None:
+    """The variables of the checkpoint with this `.index`, or of the one in this zip archive; None if it is neither.
+
+    Raises:
+        UserError: it cannot be read; an archive holds several; it is of version 1.
+    """
+    if path.suffix == INDEX:
+        return _tensors(path.parent, path.name.removesuffix(INDEX))
+    if names := _archived(path):
+        return _from_archive(path, names)
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - len(MAGIC), 0))
+        if file.read() == MAGIC:
+            fix = "Restore it in TensorFlow and save it there with `tf.train.Saver().save(...)`, which writes version 2."
+            raise UserError("this is a TensorFlow checkpoint of version 1, which is not read here", where=path, fix=fix)
+    return None
+
+
+def parts(path: Path) -> list[Path]:
+    """The index and the data files of a checkpoint by its `.index`; any other file alone.
+
+    Raises:
+        UserError: one is missing or the index cannot be read.
+    """
+    if path.suffix != INDEX:
+        return [path]
+    with shelf.reading(path):
+        names = [part.name for part in tensorflow.files(path.parent, path.name.removesuffix(INDEX))]
+    return [path.with_name(name) for name in names]
+
+
+def _archived(path: Path) -> list[str]:
+    """The indices in a zip archive; none in any other file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name for name in archive.namelist() if name.endswith(INDEX)]
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return []
+
+
+def _from_archive(path: Path, names: list[str]) -> dict[str, Tensor]:
+    if len(names) > 1:
+        found = f"this archive holds {len(names)} TensorFlow checkpoints: {_listed(names)}"
+        raise UserError(found, where=path, fix=f"Unpack it. {ALONE}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(entry.file_size for entry in archive.infolist())
+            if declared > UNPACKED * path.stat().st_size:
+                raise zipfile.BadZipFile(f"its entries declare {declared} bytes")
+            folder, slash, name = names[0].rpartition("/")
+            return _tensors(zipfile.Path(archive, folder + slash), name.removesuffix(INDEX))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        found = f"this archive is cut, damaged or locked: {str(error)[:200]}"
+        raise UserError(found, where=path, fix="Get it again, or unpack it and give the checkpoint.") from None
+
+
+def _tensors(folder: Traversable, prefix: str) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(numbers) for name, numbers in tensorflow.read(folder, prefix).items()}
+
+
+def _in_folder(folder: Path) -> Path:
+    """The index of the folder's latest or only checkpoint; the folder if it has none."""
+    with shelf.reading(folder):
+        found = sorted(folder.glob(f"*{INDEX}"))
+        text = (folder / LATEST).read_bytes()[: 1 << 16] if (folder / LATEST).is_file() else b""
+    if named := re.search(rb'^model_checkpoint_path: *"([^"\n]+)"', text):
+        # Where it was trained it may have had another folder: the name counts.
+        latest = re.split(r"[/\\]", named[1].decode(errors="replace"))[-1] + INDEX
+        found = [each for each in found if each.name == latest] or found
+    if len(found) > 1:
+        names = _listed([each.name for each in found])
+        raise UserError(f"this folder holds {len(found)} TensorFlow checkpoints: {names}", where=folder, fix=ALONE)
+    return found[0] if found else folder
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(name.removesuffix(INDEX)[-60:] for name in names[:6]) + (", ..." if len(names) > 6 else "")
