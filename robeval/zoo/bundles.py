@@ -18,7 +18,6 @@ KIND = "TensorFlow checkpoint, version 2"
 INDEX = ".index"
 LATEST = "checkpoint"  # the text file in which TensorFlow names the latest one
 UNPACKED = 20  # bytes that an archive may hold for one of its own: weights hardly shrink
-ALONE = "Give the path of one, without `.index`."
 
 
 def index(path: Path) -> Path:
@@ -88,15 +87,14 @@ def _archived(path: Path) -> list[str]:
 
 
 def _from_archive(path: Path, names: list[str]) -> dict[str, Tensor]:
-    if len(names) > 1:
-        found = f"this archive holds {len(names)} TensorFlow checkpoints: {_listed(names)}"
-        raise UserError(found, where=path, fix=f"Unpack it. {ALONE}")
     try:
         with zipfile.ZipFile(path) as archive:
             declared = sum(entry.file_size for entry in archive.infolist())
             if declared > UNPACKED * path.stat().st_size:
                 raise zipfile.BadZipFile(f"its entries declare {declared} bytes")
-            folder, slash, name = names[0].rpartition("/")
+            beside = names[0].rpartition("/")[0] + "/" + LATEST
+            text = archive.read(beside) if beside in archive.namelist() else b""
+            folder, slash, name = _chosen(names, text, path).rpartition("/")
             return _tensors(zipfile.Path(archive, folder + slash), name.removesuffix(INDEX))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         found = f"this archive is cut, damaged or locked: {str(error)[:200]}"
@@ -110,17 +108,19 @@ def _tensors(folder: Traversable, prefix: str) -> dict[str, Tensor]:
 def _in_folder(folder: Path) -> Path:
     """The index of the folder's latest or only checkpoint; the folder if it has none."""
     with shelf.reading(folder):
-        found = sorted(folder.glob(f"*{INDEX}"))
+        names = sorted(path.name for path in folder.glob(f"*{INDEX}"))
         text = (folder / LATEST).read_bytes()[: 1 << 16] if (folder / LATEST).is_file() else b""
+    return folder / _chosen(names, text, folder) if names else folder
+
+
+def _chosen(names: list[str], text: bytes, where: Path) -> str:
+    """Of several indices the one that TensorFlow's text file names."""
     if named := re.search(rb'^model_checkpoint_path: *"([^"\n]+)"', text):
         # Where it was trained it may have had another folder: the name counts.
         latest = re.split(r"[/\\]", named[1].decode(errors="replace"))[-1] + INDEX
-        found = [each for each in found if each.name == latest] or found
-    if len(found) > 1:
-        names = _listed([each.name for each in found])
-        raise UserError(f"this folder holds {len(found)} TensorFlow checkpoints: {names}", where=folder, fix=ALONE)
-    return found[0] if found else folder
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(name.removesuffix(INDEX)[-60:] for name in names[:6]) + (", ..." if len(names) > 6 else "")
+        names = [name for name in names if name.rpartition("/")[2] == latest] or names
+    if len(names) > 1:
+        listed = ", ".join(name.removesuffix(INDEX)[-60:] for name in names[:6]) + (", ..." if len(names) > 6 else "")
+        found = f"this holds {len(names)} TensorFlow checkpoints: {listed}"
+        raise UserError(found, where=where, fix="Give the path of one, without `.index`; unpack an archive for that.")
+    return names[0]
