@@ -17,6 +17,7 @@ from robeval.zoo.sorted_table import MAGIC
 KIND = "TensorFlow checkpoint, version 2"
 INDEX = ".index"
 LATEST = "checkpoint"  # the text file in which TensorFlow names the latest one
+NAMES = b"model_checkpoint_path:"  # how it begins
 UNPACKED = 20  # bytes that an archive may hold for one of its own: weights hardly shrink
 
 
@@ -26,19 +27,13 @@ def index(path: Path) -> Path:
     Raises:
         UserError: it is a folder with several, none of which its file `checkpoint` names, or a part without its index.
     """
-    if path.is_dir():
-        return _in_folder(path)
-    if path.name == LATEST and path.is_file() and path.stat().st_size < 1 << 16 and b"\0" not in path.read_bytes():
-        return _in_folder(path.parent)
-    part = re.fullmatch(r"(.+)\.(meta|data-\d{5}-of-\d{5})", path.name)
-    if part and path.is_file():
-        found = path.with_name(part[1] + INDEX)
-        if not found.is_file():
-            fix = f"Put {found.name}, which says what is where in it, beside it."
-            raise UserError("this is a part of a TensorFlow checkpoint", where=path, fix=fix)
-        return found
-    beside = path.with_name(path.name + INDEX)
-    return beside if beside.is_file() and not path.is_file() else path
+    with shelf.reading(path):
+        if path.is_dir():
+            return _in_folder(path)
+        if path.is_file():
+            return _whole(path)
+        beside = path.with_name(path.name + INDEX)
+        return beside if beside.is_file() else path
 
 
 def holds(path: Path) -> bool:
@@ -105,17 +100,34 @@ def _tensors(folder: Traversable, prefix: str) -> dict[str, Tensor]:
     return {name: torch.from_numpy(numbers) for name, numbers in tensorflow.read(folder, prefix).items()}
 
 
+def _whole(path: Path) -> Path:
+    """The index of the checkpoint that a file is a part of; the file itself if it is none."""
+    if path.name == LATEST:
+        with path.open("rb") as file:
+            return _in_folder(path.parent) if file.read(len(NAMES)) == NAMES else path
+    part = re.fullmatch(r"(.+)\.(meta|data-\d{5}-of-\d{5})", path.name)
+    if part is None:
+        return path
+    found = path.with_name(part[1] + INDEX)
+    if not found.is_file():
+        fix = f"Put {found.name}, which says what is where in it, beside it."
+        raise UserError("this is a part of a TensorFlow checkpoint", where=path, fix=fix)
+    return found
+
+
 def _in_folder(folder: Path) -> Path:
     """The index of the folder's latest or only checkpoint; the folder if it has none."""
-    with shelf.reading(folder):
-        names = sorted(path.name for path in folder.glob(f"*{INDEX}"))
-        text = (folder / LATEST).read_bytes()[: 1 << 16] if (folder / LATEST).is_file() else b""
+    names = sorted(path.name for path in folder.glob(f"*{INDEX}"))
+    text = b""
+    if (folder / LATEST).is_file():
+        with (folder / LATEST).open("rb") as file:
+            text = file.read(1 << 16)
     return folder / _chosen(names, text, folder) if names else folder
 
 
 def _chosen(names: list[str], text: bytes, where: Path) -> str:
     """Of several indices the one that TensorFlow's text file names."""
-    if named := re.search(rb'^model_checkpoint_path: *"([^"\n]+)"', text):
+    if named := re.match(NAMES + rb' *"([^"\n]+)"', text):
         # Where it was trained it may have had another folder: the name counts.
         latest = re.split(r"[/\\]", named[1].decode(errors="replace"))[-1] + INDEX
         names = [name for name in names if name.rpartition("/")[2] == latest] or names

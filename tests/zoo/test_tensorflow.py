@@ -212,6 +212,18 @@ def test_a_folder_names_its_only_or_its_latest_one(tmp_path):
         bundles.index(tmp_path)
 
 
+def test_a_card_may_name_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROBEVAL_CACHE", str(tmp_path))
+    prefix = bundle.write(tmp_path / "checkpoints" / "bat_rmcla_eps4" / "checkpoint-200", SMALL)
+    assert checkpoints.locate(cards.load("bat_rmcla_eps4"), None) == Path(f"{prefix}.index")
+
+
+def test_other_files_called_checkpoint_are_themselves(tmp_path):
+    bundle.write(tmp_path / "checkpoint-1", SMALL)
+    torch.save({"w": torch.ones(1)}, tmp_path / "checkpoint")
+    assert checkpoints.read(tmp_path / "checkpoint")["w"] == 1
+
+
 def test_two_data_files_of_tensorflow(saved):
     weights = checkpoints.read(saved["two_data_files"])
     assert torch.equal(weights["a"], torch.arange(6.0).reshape(2, 3).T)
