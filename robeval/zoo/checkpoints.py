@@ -16,6 +16,7 @@ from torch import Tensor
 from robeval import shelf
 from robeval.errors import UserError
 from robeval.values.card import ModelCard
+from robeval.zoo import bundles
 from robeval.zoo.layouts import state_dict
 
 AGAIN = "Get the file again, and compare its size with that at its source."
@@ -32,8 +33,8 @@ def locate(card: ModelCard, given: Path | None) -> Path:
         UserError: there is none; says where it comes from and where to put it.
     """
     if given is not None:
-        if given.is_file():
-            return given
+        if (path := bundles.index(given)).is_file():
+            return path
         found = f"{given} is a folder" if given.is_dir() else f"there is no file {given}"
         raise UserError(found, where="--checkpoint", fix="Give the path of a file of weights.")
     where = card.where or f"card '{card.id}'"
@@ -44,8 +45,8 @@ def locate(card: ModelCard, given: Path | None) -> Path:
     name, source = card.checkpoint.file, card.checkpoint.source
     folders = _folders(card)
     for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
+        if (path := bundles.index(folder / name)).is_file():
+            return path
     get = f"get it from {source} and put it" if source else "put it"
     ways = f"{train}{get} into {folders[-1]}, or give it with `--checkpoint FILE`."
     raise UserError(
@@ -56,9 +57,15 @@ def locate(card: ModelCard, given: Path | None) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """The checksum of a file, 64 hexadecimal digits."""
-    with shelf.reading(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The checksum of a file, 64 hexadecimal digits; of a TensorFlow checkpoint that of its index and its data files.
+
+    `cat X.index X.data-* | sha256sum` prints the latter.
+    """
+    total = hashlib.sha256()
+    for part in bundles.parts(path):
+        with shelf.reading(part), part.open("rb") as file:
+            hashlib.file_digest(file, lambda: total)
+    return total.hexdigest()
 
 
 def verify(card: ModelCard, path: Path) -> str:
@@ -69,8 +76,7 @@ def verify(card: ModelCard, path: Path) -> str:
     """
     _refuse_strangers(path)
     found = sha256(path)
-    expected = card.checkpoint.sha256 if card.checkpoint else ""
-    if expected and found != expected:
+    if (expected := pinned(card, path)) and found != expected:
         raise UserError(
             f"the sha256 of the file is {found}, but the card {card.where or card.id} expects {expected}",
             where=path,
@@ -79,14 +85,27 @@ def verify(card: ModelCard, path: Path) -> str:
     return found
 
 
+def pinned(card: ModelCard, path: Path) -> str:
+    """The sha256 that the card names for this file; empty where it names none.
+
+    That of an archive says nothing about the files unpacked from it.
+    """
+    if card.checkpoint is None or (card.checkpoint.file.endswith(".zip") and path.suffix == bundles.INDEX):
+        return ""
+    return card.checkpoint.sha256
+
+
 def read(path: Path) -> dict[str, Tensor]:
-    """The weights in a file, by name, on the CPU: safetensors, or what `torch.save` wrote.
+    """The weights in a file, by name, on the CPU: safetensors, what `torch.save` wrote, or a TensorFlow checkpoint.
 
     Raises:
         UserError: the file is cut, damaged, of another kind, holds no weights, or would have to execute code.
     """
+    path = bundles.index(path)
     _refuse_strangers(path)
     with shelf.reading(path):
+        if (variables := bundles.read(path)) is not None:
+            return state_dict(variables, path)
         data = path.read_bytes()
     if data[8:9] == b"{" and (data[4:8] == bytes(4) or path.suffix == ".safetensors"):
         return state_dict(_read_safetensors(data, path), path)
@@ -100,6 +119,8 @@ def read(path: Path) -> dict[str, Tensor]:
 
 def kind(path: Path) -> str:
     """How a file of weights that can be read was written."""
+    if bundles.holds(path):
+        return bundles.KIND
     with shelf.reading(path), path.open("rb") as file:
         head = file.read(9)
     if head[8:9] == b"{" and not head.startswith(b"PK"):

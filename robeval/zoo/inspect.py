@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robeval.errors import UserError
 from robeval.values.card import Checkpoint, Input, ModelCard, Network
-from robeval.zoo import checkpoints
+from robeval.zoo import bundles, checkpoints
 from robeval.zoo.archs import registry
 from robeval.zoo.layouts import misfits
 
@@ -58,6 +58,7 @@ def inspect(path: Path) -> Inspection:
     Raises:
         UserError: there is no such file, or `checkpoints.read` refuses it.
     """
+    path = bundles.index(path)
     if not path.is_file():
         raise UserError(f"there is no file {path}", where="FILE", fix="Give the path of a file of weights.")
     weights = checkpoints.read(path)

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from robeval.errors import UserError
+from robeval.zoo.variables import renamed
 
 # Where training scripts put the weights, the commonest first.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
@@ -36,13 +37,15 @@ def state_dict(loaded: object, where: object) -> dict[str, Tensor]:
 def fit(state: Mapping[str, Tensor], module: nn.Module, where: object) -> tuple[str, ...]:
     """Load the weights into the module: every name, every shape; what was left out is said in the notes.
 
-    Only two things may differ: the unused `sub_block1` of TRADES' WideResNet is dropped, and
-    `num_batches_tracked`, which files older than torch 0.4.1 lack, may be missing.
+    Only this may differ: the unused `sub_block1` of TRADES' WideResNet is dropped, `num_batches_tracked`, which files
+    older than torch 0.4.1 lack, may be missing, and a TensorFlow checkpoint has names of its own and an optimiser's
+    memory, which is dropped.
 
     Raises:
         UserError: names or shapes do not match; lists the first of each.
     """
     wanted: dict[str, Tensor] = module.state_dict()
+    state, memory = renamed(state, module)
     dropped = [name for name in state if name.startswith(UNUSED) and name not in wanted]
     if problems := misfits(state, module):
         found = f"the weights do not fit the network: {'; '.join(problems)}"
@@ -51,11 +54,12 @@ def fit(state: Mapping[str, Tensor], module: nn.Module, where: object) -> tuple[
         )
     kept = {name: tensor for name, tensor in state.items() if name not in dropped}
     module.load_state_dict(_counters(wanted) | kept)
-    return tuple(_notes(kept, wanted, dropped))
+    return tuple(_notes(kept, wanted, dropped, memory))
 
 
 def misfits(state: Mapping[str, Tensor], module: nn.Module) -> list[str]:
     """Why the weights cannot be loaded into the module; nothing if they can."""
+    state, _ = renamed(state, module)
     wanted: dict[str, Tensor] = module.state_dict()
     kept = {name: tensor for name, tensor in state.items() if name in wanted or not name.startswith(UNUSED)}
     return _differences(_counters(wanted) | kept, wanted)
@@ -121,8 +125,12 @@ def _described(tensor: Tensor) -> str:
     return kind + ("x".join(map(str, tensor.shape)) or "one number")
 
 
-def _notes(kept: Mapping[str, Tensor], wanted: Mapping[str, Tensor], dropped: Sequence[str]) -> list[str]:
+def _notes(
+    kept: Mapping[str, Tensor], wanted: Mapping[str, Tensor], dropped: Sequence[str], memory: Sequence[str]
+) -> list[str]:
     notes = [f"dropped {len(dropped)} tensors that the network does not use: sub_block1.*"] if dropped else []
+    if memory:
+        notes.append(f"dropped {len(memory)} tensors of the optimiser: {_listed(memory)}")
     changed = {str(kept[name].dtype) for name in kept if kept[name].dtype != wanted[name].dtype}
     if changed:
         stored = ", ".join(sorted(each.removeprefix("torch.") for each in changed))

@@ -41,7 +41,7 @@ def load_model(
     path = checkpoints.locate(card, checkpoint)
     notes = fit(checkpoints.read(path), network, path)  # before the checksum: it can say more of a wrong file
     sha256 = checkpoints.verify(card, path)
-    if card.checkpoint is None or not card.checkpoint.sha256:
+    if not checkpoints.pinned(card, path):
         notes += (f"the card names no sha256 to check the weights against; that of {path.name} is {sha256}",)
     return LoadedModel(
         id=card.id,

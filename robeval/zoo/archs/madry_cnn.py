@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robeval.zoo.archs.registry import arch
+from robeval.zoo.variables import Variable
 
 
 class MadryCNN(nn.Module):
@@ -11,9 +12,10 @@ class MadryCNN(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()
+        self.maps = shape[1] // 4, shape[2] // 4
         self.conv1 = nn.Conv2d(shape[0], 32, 5, padding=2)
         self.conv2 = nn.Conv2d(32, 64, 5, padding=2)
-        self.fc1 = nn.Linear(64 * (shape[1] // 4) * (shape[2] // 4), 1024)
+        self.fc1 = nn.Linear(64 * self.maps[0] * self.maps[1], 1024)
         self.fc2 = nn.Linear(1024, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -21,6 +23,15 @@ class MadryCNN(nn.Module):
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
         return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+    def variables(self) -> dict[str, Variable]:
+        """As released: the graph names none of its variables, so TensorFlow numbers them in the order of layers."""
+        weights = [f"{layer}.{part}" for layer in ("conv1", "conv2", "fc1", "fc2") for part in ("weight", "bias")]
+        names = ["Variable", *(f"Variable_{i}" for i in range(1, len(weights)))]
+        return {
+            weight: Variable(name, self.maps if weight == "fc1.weight" else (1, 1))
+            for weight, name in zip(weights, names)
+        }
 
 
 @arch("madry_cnn")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from robeval.values.parameters import Count
 from robeval.zoo.archs.registry import arch
+from robeval.zoo.variables import Variable
 
 
 class Same(nn.Conv2d):
@@ -80,6 +81,24 @@ class MadryResNet(nn.Module):
         """Logits (n, k) of images (n, c, h, w)."""
         x = self.block3(self.block2(self.block1(self.conv1(x))))
         return self.fc(F.leaky_relu(self.bn1(x), 0.1).mean(dim=(2, 3)))
+
+    def variables(self) -> dict[str, Variable]:
+        """As released in both repositories."""
+        names = {"conv1.weight": "input/init_conv/DW", "fc.weight": "logit/DW", "fc.bias": "logit/biases"}
+        names |= _norm_variables("bn1", "unit_last")
+        for b, group in enumerate((self.block1, self.block2, self.block3), 1):
+            for i in range(len(group.layer)):
+                own, unit = f"block{b}.layer.{i}", f"unit_{b}_{i}"
+                first = "shared_activation" if (b, i) == (1, 0) else "residual_only_activation"
+                names |= _norm_variables(f"{own}.bn1", f"{unit}/{first}") | _norm_variables(f"{own}.bn2", f"{unit}/sub2")
+                names |= {f"{own}.conv{k}.weight": f"{unit}/sub{k}/conv{k}/DW" for k in (1, 2)}
+        return {own: Variable(name) for own, name in names.items()}
+
+
+def _norm_variables(own: str, scope: str) -> dict[str, str]:
+    """Those of a normalisation."""
+    parts = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+    return {f"{own}.{part}": f"{scope}/BatchNorm/{name}" for part, name in parts.items()}
 
 
 @arch("madry_resnet", variants=[{"widen_factor": 1}])

@@ -1,0 +1,106 @@
+"""TensorFlow's checkpoints of version 2 ("bundles"), read without TensorFlow; nothing in them is executed.
+
+`X.index` is a sorted table from a variable's name to a BundleEntryProto (TensorFlow,
+core/protobuf/tensor_bundle.proto), which says where its numbers lie in `X.data-00000-of-00001`. The graph in `X.meta`
+is not needed and never opened. Whatever an index declares is held against the files before it is believed.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robeval.errors import UserError
+from robeval.zoo.crc32c import crc32c
+from robeval.zoo.sorted_table import Damaged, Fields, fields, number, rows, unmask
+
+LONGEST = 1 << 20  # bytes of an index; that of Madry's CIFAR-10 network with its optimiser has 20 thousand
+GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # a text that TensorFlow 2 adds; no variable
+TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 19: "<f2"}
+
+
+def read(folder: Traversable, prefix: str) -> dict[str, NDArray[Any]]:
+    """Every variable of the checkpoint `prefix`, by name, with its axes in torch's order.
+
+    Kernels (height, width, in, out) become (out, in, height, width), matrices (in, out) become (out, in).
+
+    Raises:
+        UserError: a file is missing, cut, damaged, or of a kind that is not read here.
+    """
+    with _reading(folder, prefix):
+        header, entries = _index(folder, prefix)
+        return _variables(_shards(folder, prefix, header), entries)
+
+
+def files(folder: Traversable, prefix: str) -> list[Traversable]:
+    """The index and the data files, in order.
+
+    Raises:
+        UserError: as in `read`, apart from what is wrong with single variables.
+    """
+    with _reading(folder, prefix):
+        return [folder / f"{prefix}.index", *_shards(folder, prefix, _index(folder, prefix)[0])]
+
+
+@contextmanager
+def _reading(folder: Traversable, prefix: str) -> Iterator[None]:
+    try:
+        yield
+    except Damaged as wrong:
+        found = f"this TensorFlow checkpoint cannot be read: {wrong}"
+        fix = "Get its .index and .data files again, from the same place, and keep them in one folder."
+        raise UserError(found, where=folder / f"{prefix}.index", fix=fix) from None
+
+
+def _index(folder: Traversable, prefix: str) -> tuple[Fields, dict[str, bytes]]:
+    """The header, and the message about each variable."""
+    with (folder / f"{prefix}.index").open("rb") as file:
+        table = file.read(LONGEST + 1)
+    if len(table) > LONGEST:
+        raise Damaged(f"the index is longer than {LONGEST} bytes")
+    entries = {name.decode(errors="backslashreplace"): message for name, message in rows(table)}
+    if "" not in entries:
+        raise Damaged("the index has no header")
+    return fields(entries.pop("")), entries
+
+
+def _shards(folder: Traversable, prefix: str, header: Fields) -> list[Traversable]:
+    """The data files."""
+    if number(header, 2) != 0:
+        raise Damaged("its numbers are big-endian")
+    count, found = number(header, 1), []
+    for shard in range(count):
+        found.append(folder / f"{prefix}.data-{shard:05d}-of-{count:05d}")
+        if not found[-1].is_file():
+            raise Damaged(f"its data file {found[-1].name[-90:]} is not there")
+    return found
+
+
+def _variables(shards: list[Traversable], entries: dict[str, bytes]) -> dict[str, NDArray[Any]]:
+    """The numbers of each variable, its declared place and checksum being right."""
+    found: dict[str, NDArray[Any]] = {}
+    contents = [memoryview(shard.read_bytes()) for shard in shards]
+    unread = sum(map(len, contents))
+    for name, message in entries.items():
+        if name == GRAPH:
+            continue
+        entry, said = fields(message), repr(name[:60])
+        shape = [number(fields(size), 1) for each in entry.get(2, ()) for size in fields(each).get(2, ())]
+        kind, shard, start, size = (number(entry, field) for field in (1, 3, 4, 5))
+        if kind not in TYPES or 7 in entry:
+            raise Damaged(f"{said} is stored in slices, or is not of plain numbers")
+        if len(shape) > 8 or not size or size != math.prod(shape) * np.dtype(TYPES[kind]).itemsize:
+            raise Damaged(f"{said} declares {size} bytes, which its shape {'x'.join(map(str, shape[:8]))} does not take")
+        if shard >= len(contents) or start + size > len(contents[shard]) or size > unread:
+            raise Damaged(f"{said} lies outside the data files, or on top of others")
+        unread -= size
+        stored = contents[shard][start : start + size]
+        if crc32c(stored) != unmask(entry.get(6, [b""])[-1]):
+            raise Damaged(f"the checksum of {said} is wrong")
+        numbers = np.frombuffer(stored, TYPES[kind]).reshape(shape)
+        found[name] = (np.moveaxis(numbers, (-1, -2), (0, 1)) if len(shape) > 1 else numbers).copy()
+    return found
