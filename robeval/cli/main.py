@@ -13,6 +13,8 @@ COMMANDS = {
     "run": "Attack models with a suite and print their robust accuracy.",
     "transfer": "Attack models with images made on another model.",
     "compare": "Compare two models sample by sample.",
+    "export": "Write adversarial images as an array.",
+    "score": "Score an array of adversarial images by the rules of a public challenge.",
     "crosscheck": "Run the attacks of a suite beside those of other libraries.",
     "train": "Train the model of a card.",
     "suites": "List the suites, or show one.",

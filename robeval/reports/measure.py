@@ -118,7 +118,7 @@ def _rows(ledger: Ledger, plan: ModelPlan) -> list[dict[str, Any]]:
             measured |= {"median_distance": _median_distance(last)}
         rows.append(_named(plan, row) | measured | _cost(finished))
         shown += [*_stages(plan, row, parts), rows[-1]]
-        if _counts(plan, row):
+        if plan.counts(row):
             outcomes.append(last)
     if outcomes:
         shown.append(_worst_case(plan, rows, outcomes))
@@ -137,11 +137,6 @@ def _stages(plan: ModelPlan, row: Row, parts: list[list[CellResult | None]]) -> 
         status = "complete" if len(done) == len(cells) else missing
         rows.append(_named(plan, stage) | {"part_of": row.id} | _measured(cells, status) | _cost(done))
     return rows
-
-
-def _counts(plan: ModelPlan, row: Row) -> bool:
-    """Whether what breaks a sample here breaks it in the suite's threat model too."""
-    return all(spec.threat.norm == plan.threat.norm and spec.threat.eps <= plan.threat.eps for spec in row.attacks)
 
 
 def _named(plan: ModelPlan, row: Row) -> dict[str, Any]:
@@ -211,7 +206,7 @@ def _status(ledger: Ledger, row: Row, done: int) -> str:
 
 def _worst_case(plan: ModelPlan, rows: list[dict[str, Any]], outcomes: list[list[CellResult | None]]) -> dict[str, Any]:
     """Per sample over all attacks that stay in the suite's threat model, not the least of their accuracies."""
-    counted = [row for row, planned in zip(rows, plan.rows) if _counts(plan, planned)]
+    counted = [row for row, planned in zip(rows, plan.rows) if plan.counts(planned)]
     missing = [row["attack"] for row in counted if row["status"] != "complete"]
     status = f"INCOMPLETE: without {', '.join(missing)}" if missing else "complete"
     named = {

@@ -28,6 +28,7 @@ def run_cell(
     before: Verdicts | None = None,
     on_step: Callable[[float], None] | None = None,
     source: Microbatches | None = None,
+    images: Tensor | None = None,
 ) -> Verdicts:
     """Verdicts on one slice under one attack.
 
@@ -41,10 +42,12 @@ def run_cell(
         before: verdicts of the cell before this one in its chain.
         on_step: told the share of the cell that is done, 0 to 1.
         source: the model that the attack sees, if it is another (transfer).
+        images: of x's shape; the rows of attacked samples are overwritten with the image that broke them, or with
+            the last one that the attack proposed and that is allowed.
     """
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(int(cell.key[:15], 16))
-        return _run_cell(cell, model, x, y, before, on_step, source or model)
+        return _run_cell(cell, model, x, y, before, on_step, source or model, images)
 
 
 def _run_cell(
@@ -55,6 +58,7 @@ def _run_cell(
     before: Verdicts | None,
     on_step: Callable[[float], None] | None,
     seen: Microbatches,
+    images: Tensor | None,
 ) -> Verdicts:
     spec = cell.attack
     attack = registry.catalog()[spec.use].function
@@ -75,7 +79,11 @@ def _run_cell(
         if spec.score == "project":
             candidates = _projected(candidates, problem.x, spec.threat)
         anywhere = bool(spec.minimises) and spec.score != "project"
-        sheet.enter(rows, judge(model, problem.x, problem.y, candidates, spec.threat, anywhere), problem)
+        found = judge(model, problem.x, problem.y, candidates, spec.threat, anywhere)
+        sheet.enter(rows, found, problem)
+        if images is not None:
+            fine = ~(found.escaped | found.nonfinite)
+            images[rows[fine]] = candidates.detach()[fine]
     return sheet.verdicts()
 
 

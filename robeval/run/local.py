@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from robeval.datasets.registry import Samples
 from robeval.errors import UserError
@@ -42,6 +43,7 @@ class Local:
         sources: models that attacks see instead of the one that is measured (transfer).
         microbatch: the batch shape to use instead of a probed one; rows.
         listen: told the progress within cells.
+        keep: given each cell's adversarial images, float32 (n, c, h, w), clean ones where it did not attack.
     """
 
     def __init__(
@@ -53,9 +55,10 @@ class Local:
         microbatch: int | None = None,
         listen: Callable[[Progress], None] | None = None,
         sources: Sequence[LoadedModel] = (),
+        keep: Callable[[Cell, Tensor], None] | None = None,
     ) -> None:
         self._models, self._samples, self._ledger, self._device = models, samples, ledger, device
-        self._microbatch, self._listen = microbatch, listen
+        self._microbatch, self._listen, self._keep = microbatch, listen, keep
         self._sources = {each.fingerprint: each.module for each in sources}
         self._ready: tuple[str, Shape] | None = None
 
@@ -88,9 +91,13 @@ class Local:
         while True:
             model = Microbatches(self._models[cell.model].module, shape.rows)
             source = Microbatches(self._sources[cell.source].to(self._device), shape.rows) if cell.source else None
+            images = x.clone() if self._keep else None
             try:
                 with exact_arithmetic(shape.threads):
-                    return run_cell(cell, model, x, y, before, self._on_step(cell), source)
+                    verdicts = run_cell(cell, model, x, y, before, self._on_step(cell), source, images)
+                if self._keep and images is not None:
+                    self._keep(cell, images.cpu())
+                return verdicts
             except Exception as error:
                 if not out_of_memory(error) or shape.rows == 1:
                     raise

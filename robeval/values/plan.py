@@ -46,6 +46,10 @@ class ModelPlan:
         """What the plans are called whose models stand beside each other in one table."""
         return f"{self.suite} from {self.source}" if self.source else self.suite
 
+    def counts(self, row: Row) -> bool:
+        """Whether what breaks a sample in this row breaks it in the suite's threat model too."""
+        return all(spec.threat.norm == self.threat.norm and spec.threat.eps <= self.threat.eps for spec in row.attacks)
+
     @property
     def name(self) -> str:
         """What its record is called."""
