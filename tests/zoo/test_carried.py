@@ -12,6 +12,7 @@ from robeval.zoo.archs.registry import build
 from robeval.zoo.inspect import inspect
 from robeval.zoo.layouts import fit
 from robeval.zoo.load import load_model
+from robeval.zoo.save import convert
 
 SHAPE = (3, 32, 32)
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.201)
@@ -73,6 +74,14 @@ def test_another_input_layer_than_the_cards_is_refused(state, tmp_path, given):
         load(robustness(state), tmp_path, replace(CARD, input=given))
     assert str(caught.value).startswith("net.toml: [input]: ")
     assert "'mean = [0.4914, 0.4822, 0.4465]' and 'std = [0.2023, 0.1994, 0.201]'" in caught.value.fix
+
+
+def test_nor_is_such_a_file_converted(state, tmp_path):
+    torch.save(robustness(state), tmp_path / "net.pt")
+    with pytest.raises(UserError, match="was saved with an input layer that subtracts"):
+        convert(tmp_path / "net.pt", replace(CARD, input=Input()), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    convert(tmp_path / "net.pt", CARD, tmp_path / "out")
 
 
 def test_two_networks_in_one_file_are_refused(state, tmp_path):
