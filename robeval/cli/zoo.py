@@ -1,50 +1,48 @@
 """`robeval zoo`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from robeval.cli import options
 
-if TYPE_CHECKING:
-    from robeval.values.card import ModelCard
-
 
 class _Zoo(click.Group):
-    """`robeval zoo NAME` shows a model, as `robeval zoo show NAME` does."""
+    """`robeval zoo NAME` shows a model, as `robeval zoo show NAME` does; without a name it lists them all."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0].startswith("--dataset"):
+            args = ["list", *args]
+        elif args[0] not in self.commands and not args[0].startswith("-"):
             args = ["show", *args]
-        return super().resolve_command(ctx, args)
+        return super().parse_args(ctx, args)
 
 
-@click.group(cls=_Zoo, invoke_without_command=True)
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@click.group(cls=_Zoo)
+def command() -> None:
     """List the models; show, inspect, convert or verify one."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_)
 
 
 @command.command("list")
-def list_() -> None:
-    """List the models: data set, weights, published accuracies."""
+@click.option("--dataset", help="Only the models of this data set.")
+def list_(dataset: str | None) -> None:
+    """List the models: networks, published accuracies and their sources, and where the weights are."""
     from rich.console import Console
 
+    from robeval.errors import UserError, nearest
     from robeval.reports.render import terminal
-    from robeval.values.table import Table
-    from robeval.zoo import cards
+    from robeval.zoo import cards, listing
 
-    rows = [
-        (card.id, card.dataset, _weights(card), _published(card, "natural"), card.title)
-        for card in cards.catalog().values()
-    ]
-    header = ("model", "data", "weights", "published natural %", "title")
-    Console(highlight=False).print(terminal.render(Table("Models", header, tuple(rows))))
+    console = Console(highlight=False)
+    known = cards.catalog().values()
+    found = [card for card in known if dataset in (None, card.dataset)]
+    if not found:
+        fix = nearest(str(dataset), {card.dataset for card in known})
+        raise UserError(f"there is no model of '{dataset}'", where="--dataset", fix=fix)
+    for table in listing.tables(found):
+        console.print(terminal.render(table))
+    for line in ("", *listing.legend(found)):
+        console.print(line, markup=False)
 
 
 @command.command()
@@ -55,21 +53,17 @@ def show(name: str) -> None:
 
     from robeval.errors import UserError
     from robeval.reports.render import terminal
-    from robeval.values.table import Table
-    from robeval.zoo import cards, checkpoints
+    from robeval.zoo import cards, checkpoints, listing
 
     console = Console(highlight=False)
     card = cards.load(name, "NAME")
-    lines = [("title", card.title), ("data", card.dataset), ("paper", card.paper), ("card", card.where)]
-    lines += [("network", f"{card.network.arch} {dict(card.network.params)}"), ("input", card.input.normalise)]
-    lines += [("training", ", ".join(f"{key}={value}" for key, value in card.training.items()))]
-    lines += [("published", f"{each.metric}: {each.value:g} ({each.source})") for each in card.published]
-    console.print(terminal.render(Table(card.id, ("", ""), tuple(line for line in lines if line[1]))))
+    for table in listing.page(card):
+        console.print(terminal.render(table))
     try:
-        weights_line = f"Weights: {checkpoints.locate(card, None)}"
+        weights = f"Weights: {checkpoints.locate(card, None)}"
     except UserError as error:
-        weights_line = str(error)
-    console.print(weights_line, markup=False, soft_wrap=True)
+        weights = f"Weights: {error}"
+    console.print(weights, markup=False, soft_wrap=True)
 
 
 @command.command()
@@ -134,17 +128,3 @@ def verify(name: str, checkpoint: Path | None, limit: int | None, data_root: Pat
     Console(highlight=False).print(terminal.render(Table(name, ("check", "", "evidence"), rows)))
     if any(each.verdict == "FAIL" for each in checks):
         raise SystemExit(1)
-
-
-def _weights(card: "ModelCard") -> str:
-    from robeval.errors import UserError
-    from robeval.zoo import checkpoints
-
-    try:
-        return str(checkpoints.locate(card, None).name)
-    except UserError:
-        return "not here"
-
-
-def _published(card: "ModelCard", word: str) -> str:
-    return next((f"{each.value:.2f}" for each in card.published if each.metric.startswith(word)), "")

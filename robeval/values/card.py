@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from robeval.values.threat import ThreatModel
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -57,6 +59,7 @@ class ModelCard:
     Attributes:
         training: the `[training]` section as written: a method, its keywords and the loop's settings.
         where: the file it was read from.
+        threat: the ball in which its authors mean it to be robust; None if in none.
     """
 
     id: str
@@ -69,3 +72,4 @@ class ModelCard:
     paper: str = ""
     published: tuple[Published, ...] = ()
     where: str = ""
+    threat: ThreatModel | None = None

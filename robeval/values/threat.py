@@ -19,6 +19,16 @@ class ThreatModel:
     eps: float
     box: tuple[float, float] = (0.0, 1.0)
 
+    def __str__(self) -> str:
+        return f"{self.norm} {spell(self.eps)}"
+
+
+def spell(number: float) -> str:
+    """A radius as people write it: "8/255" rather than 0.03137254901960784; `parse_number` reads it back exactly."""
+    steps = round(number * 255)
+    fraction = f"{steps}/255" if steps / 255 == number else ""
+    return min(filter(None, (fraction, repr(number))), key=len)
+
 
 def parse_number(given: object) -> float | None:
     """A number written as such or as a fraction ("8/255"); None if it is neither or not finite."""

@@ -10,7 +10,8 @@ from robeval import shelf
 from robeval.errors import Problems, UserError, raise_together
 from robeval.values.card import Checkpoint, Input, ModelCard, Network, Published
 from robeval.values.digest import digest
-from robeval.values.parameters import resolve
+from robeval.values.parameters import Positive, resolve
+from robeval.values.threat import Norm, ThreatModel, spell
 from robeval.whole import write_whole
 
 
@@ -49,6 +50,7 @@ def _top(
     dataset: str,
     network: dict[str, Any],
     paper: str = "",
+    threat: dict[str, Any] | None = None,
     input: dict[str, Any] | None = None,
     checkpoint: dict[str, Any] | None = None,
     training: dict[str, Any] | None = None,
@@ -59,6 +61,10 @@ def _top(
 
 def _network(*, arch: str) -> str:
     return arch
+
+
+def _threat(*, norm: Norm, eps: Positive) -> ThreatModel:
+    return ThreatModel(norm, eps)
 
 
 def _input(
@@ -92,11 +98,13 @@ def _read(path: Path) -> ModelCard:
         params = {key: value for key, value in network.items() if key != "arch"}
         network = {key: value for key, value in network.items() if key == "arch"}
     arch = part(_network, network, "[network]")
+    threat = part(_threat, top["threat"], "[threat]")
     input_ = part(_input, top["input"] or {}, "[input]")
     checkpoint = part(_checkpoint, top["checkpoint"], "[checkpoint]")
     published = top["published"] if isinstance(top["published"], tuple) else ()
     numbers = tuple(part(_published, each, "[[published]]") for each in published)
     problems += _wrong_values(params, f"{path}: [network]") + _wrong_values(training, f"{path}: [training]")
+    problems += _wrong_threat(threat, f"{path}: [threat]")
     problems += _wrong_input(input_, f"{path}: [input]") + _wrong_checkpoint(checkpoint, f"{path}: [checkpoint]")
     raise_together(problems)
     return ModelCard(
@@ -110,6 +118,7 @@ def _read(path: Path) -> ModelCard:
         paper=top["paper"],
         published=numbers,
         where=str(path),
+        threat=threat,
     )
 
 
@@ -125,6 +134,13 @@ def _wrong_values(section: object, where: str) -> list[UserError]:
                 UserError(f"'{key}' is {value!r}, expected {expected}", where=where, fix=f"Mend the value of '{key}'.")
             )
     return problems
+
+
+def _wrong_threat(given: ThreatModel | None, where: str) -> list[UserError]:
+    if given is None or given.norm != "linf" or given.eps <= 1:
+        return []
+    found = f"'eps' is {given.eps:g}, but images are in [0, 1]"
+    return [UserError(found, where=where, fix=f'Did you mean "{given.eps:g}/255"?')]
 
 
 def _wrong_input(given: Input | None, where: str) -> list[UserError]:
@@ -158,6 +174,8 @@ def text(card: ModelCard) -> str:
     """The card as a TOML file holds it."""
     parts = [_lines({"title": card.title, "dataset": card.dataset} | _given(paper=card.paper))]
     parts.append("\n[network]\n" + _lines({"arch": card.network.arch, **card.network.params}))
+    if card.threat is not None:
+        parts.append("\n[threat]\n" + _lines({"norm": card.threat.norm, "eps": _radius(card.threat.eps)}))
     numbers = _given(mean=card.input.mean, std=card.input.std)
     parts.append("\n[input]\n" + _lines({"normalise": card.input.normalise} | numbers))
     if card.checkpoint is not None:
@@ -169,6 +187,11 @@ def text(card: ModelCard) -> str:
         number = {"metric": each.metric, "value": each.value, "source": each.source}
         parts.append("\n[[published]]\n" + _lines(number))
     return "".join(parts)
+
+
+def _radius(eps: float) -> float | str:
+    """As a number, or as a fraction where that is the same number."""
+    return spell(eps) if "/" in spell(eps) else eps
 
 
 def _given(**keys: Any) -> dict[str, Any]:

@@ -56,6 +56,16 @@ def locate(card: ModelCard, given: Path | None) -> Path:
     )
 
 
+def whereabouts(card: ModelCard) -> str:
+    """Where a card's weights are: "here", "at URL" (its source), "to train" (by `robeval train`), or "not here"."""
+    name = card.checkpoint.file if card.checkpoint else ""
+    if name and any((folder / name).is_file() for folder in _folders(card)):
+        return "here"
+    if card.checkpoint and card.checkpoint.source:
+        return "at URL"
+    return "to train" if card.training else "not here"
+
+
 def sha256(path: Path) -> str:
     """The checksum of a file, 64 hexadecimal digits; of a TensorFlow checkpoint that of its index and its data files.
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robeval.errors import UserError
 from robeval.values.card import Checkpoint, Input, ModelCard, Network
 from robeval.zoo import bundles, checkpoints
 from robeval.zoo.archs import registry
-from robeval.zoo.layouts import misfits
+from robeval.zoo.carried import input_layer
+from robeval.zoo.layouts import misfits, same_names
 
 # Images of the data sets that networks are tried with, by the data set a card would name; all have ten classes.
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32), "digits": (1, 8, 8)}
@@ -44,12 +46,13 @@ class Inspection:
     fits: tuple[Fit, ...]
 
     def card(self) -> ModelCard | None:
-        """A card for the first network that fits; title, input and source are for its owner to mend."""
+        """A card for the first network that fits; its owner has to mend title, source and, unless it is in the file, input."""
         if not self.fits:
             return None
         best = self.fits[0]
         checkpoint = Checkpoint(self.path.name, self.sha256)
-        return ModelCard(self.path.stem, self.path.stem, best.dataset, best.network, Input(), checkpoint)
+        images = input_layer(self.weights) or Input()
+        return ModelCard(self.path.stem, self.path.stem, best.dataset, best.network, images, checkpoint)
 
 
 def inspect(path: Path) -> Inspection:
@@ -69,15 +72,26 @@ def _fits(weights: Mapping[str, Tensor]) -> list[Fit]:
     # The last layer's outputs are some matrix's rows; which one is last, the order of names does not tell.
     outputs = sorted({len(tensor) for tensor in weights.values() if tensor.ndim == 2}) or [CLASSES]
     channels = min((tensor.shape[1] for tensor in weights.values() if tensor.ndim == 4), default=None)
-    shapes = {dataset: shape for dataset, shape in SHAPES.items() if shape[0] == channels}
+    shapes = {dataset: shape for dataset, shape in SHAPES.items() if channels in (None, shape[0])}
     found = []
-    for name, params in registry.variants():
+    for place, (name, params) in enumerate(registry.variants()):
         for (dataset, shape), classes in product(shapes.items(), outputs):
-            try:
-                with torch.device("meta"):  # shapes alone: nothing is computed, however large
-                    network = registry.build(name, params, shape, classes, "")
-            except (UserError, RuntimeError):
-                continue  # images of this size are too small for it
+            network = _skeleton(place, shape, classes)
+            if network is None:
+                continue
+            if not same_names(weights, network):
+                break  # and neither would it be with other shapes
             if not misfits(weights, network):
                 found.append(Fit(Network(name, dict(params)), dataset))
     return found
+
+
+@lru_cache(maxsize=256)
+def _skeleton(place: int, shape: tuple[int, int, int], classes: int) -> nn.Module | None:
+    """A known network without numbers; None if images of this size are too small for it."""
+    name, params = registry.variants()[place]
+    try:
+        with torch.device("meta"):  # shapes alone: nothing is computed, however large
+            return registry.build(name, params, shape, classes, "")
+    except (UserError, RuntimeError):
+        return None

@@ -6,12 +6,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from robeval.errors import UserError
+from robeval.zoo.carried import core, strip
 from robeval.zoo.variables import renamed
 
 # Where training scripts put the weights, the commonest first.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
-# What wrappers of networks write before every name.
-PREFIXES = ("module.", "model.")
 # Built and saved by the first release of TRADES' WideResNet and never used in its forward pass.
 UNUSED = ("sub_block1.",)
 # How many wrappers may lie around each other.
@@ -28,41 +27,54 @@ def state_dict(loaded: object, where: object) -> dict[str, Tensor]:
     Raises:
         UserError: there are no weights in it, or those of several networks.
     """
-    weights = _unwrap(loaded, where)
-    while prefix := next((each for each in PREFIXES if all(name.startswith(each) for name in weights)), None):
-        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    return weights
+    return strip(_unwrap(loaded, where))
 
 
 def fit(state: Mapping[str, Tensor], module: nn.Module, where: object) -> tuple[str, ...]:
     """Load the weights into the module: every name, every shape; what was left out is said in the notes.
 
-    Only this may differ: the unused `sub_block1` of TRADES' WideResNet is dropped, `num_batches_tracked`, which files
-    older than torch 0.4.1 lack, may be missing, and a TensorFlow checkpoint has names of its own and an optimiser's
-    memory, which is dropped.
+    Only this may differ: the unused `sub_block1` of TRADES' WideResNet is dropped, and so are the numbers of an
+    input layer and the copy of the network in an attacker (`carried.py`); `num_batches_tracked`, which files older
+    than torch 0.4.1 lack, may be missing; a TensorFlow checkpoint has names of its own and an optimiser's memory
+    (`variables.py`), which is dropped.
 
     Raises:
         UserError: names or shapes do not match; lists the first of each.
     """
     wanted: dict[str, Tensor] = module.state_dict()
     state, memory = renamed(state, module)
-    dropped = [name for name in state if name.startswith(UNUSED) and name not in wanted]
     if problems := misfits(state, module):
         found = f"the weights do not fit the network: {'; '.join(problems)}"
         raise UserError(
             found, where=where, fix="Mend [network] in the model's card, or give the file that belongs to it."
         )
-    kept = {name: tensor for name, tensor in state.items() if name not in dropped}
+    kept = _own(state, wanted)
     module.load_state_dict(_counters(wanted) | kept)
-    return tuple(_notes(kept, wanted, dropped, memory))
+    return tuple(_notes(state, kept, wanted, memory))
 
 
 def misfits(state: Mapping[str, Tensor], module: nn.Module) -> list[str]:
     """Why the weights cannot be loaded into the module; nothing if they can."""
     state, _ = renamed(state, module)
     wanted: dict[str, Tensor] = module.state_dict()
-    kept = {name: tensor for name, tensor in state.items() if name in wanted or not name.startswith(UNUSED)}
-    return _differences(_counters(wanted) | kept, wanted)
+    return _differences(_counters(wanted) | _own(state, wanted), wanted)
+
+
+def same_names(state: Mapping[str, Tensor], module: nn.Module) -> bool:
+    """Whether the weights are called as the module's are, whatever their shapes."""
+    state, _ = renamed(state, module)
+    wanted: dict[str, Tensor] = module.state_dict()
+    return (_counters(wanted) | _own(state, wanted)).keys() == wanted.keys()
+
+
+def _own(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What of a file is the network's: all that it uses, or, if that are other names, what is in its core."""
+
+    def used(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor for name, tensor in tensors.items() if name in wanted or not name.startswith(UNUSED)}
+
+    inner = used(core(state))
+    return inner if (_counters(wanted) | inner).keys() == wanted.keys() else used(state)
 
 
 def _counters(wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -126,9 +138,12 @@ def _described(tensor: Tensor) -> str:
 
 
 def _notes(
-    kept: Mapping[str, Tensor], wanted: Mapping[str, Tensor], dropped: Sequence[str], memory: Sequence[str]
+    state: Mapping[str, Tensor], kept: Mapping[str, Tensor], wanted: Mapping[str, Tensor], memory: Sequence[str]
 ) -> list[str]:
-    notes = [f"dropped {len(dropped)} tensors that the network does not use: sub_block1.*"] if dropped else []
+    unused = sum(name.startswith(UNUSED) for name in core(state)) if len(state) > len(kept) else 0
+    notes = [f"dropped {unused} tensors that the network does not use: sub_block1.*"] if unused else []
+    if around := len(state) - len(kept) - unused:
+        notes.append(f"left out {around} tensors around the network: an input layer's numbers, an attacker's copy")
     if memory:
         notes.append(f"dropped {len(memory)} tensors of the optimiser: {_listed(memory)}")
     changed = {str(kept[name].dtype) for name in kept if kept[name].dtype != wanted[name].dtype}

@@ -17,6 +17,7 @@ from robeval.values.card import ModelCard
 from robeval.values.digest import digest
 from robeval.zoo import checkpoints
 from robeval.zoo.archs.registry import build
+from robeval.zoo.carried import check_input
 from robeval.zoo.layouts import fit
 from robeval.zoo.model import LoadedModel, freeze, with_input
 
@@ -39,7 +40,9 @@ def load_model(
         network = build(card.network.arch, card.network.params, shape, num_classes, where)
     module = with_input(network, card.input, shape[0], where)
     path = checkpoints.locate(card, checkpoint)
-    notes = fit(checkpoints.read(path), network, path)  # before the checksum: it can say more of a wrong file
+    weights = checkpoints.read(path)
+    notes = fit(weights, network, path)  # before the checksum: it can say more of a wrong file
+    check_input(weights, card.input, path, where)
     sha256 = checkpoints.verify(card, path)
     if not checkpoints.pinned(card, path):
         notes += (f"the card names no sha256 to check the weights against; that of {path.name} is {sha256}",)

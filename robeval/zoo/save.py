@@ -12,6 +12,7 @@ from robeval.values.card import Checkpoint, ModelCard
 from robeval.whole import write_whole
 from robeval.zoo import cards, checkpoints
 from robeval.zoo.archs.registry import build
+from robeval.zoo.carried import check_input
 from robeval.zoo.inspect import CLASSES, SHAPES
 from robeval.zoo.layouts import fit
 
@@ -34,7 +35,7 @@ def convert(source: Path, card: ModelCard, out: Path) -> Path:
     """The weights in a file that can be read, written again as safetensors with the card; the new card's path.
 
     Raises:
-        UserError: the file is refused, or its weights are not of the card's network.
+        UserError: the file is refused, or its weights or its input layer are not those of the card.
     """
     if card.dataset not in SHAPES:
         found = f"the size of images of '{card.dataset}' is not known here"
@@ -42,4 +43,5 @@ def convert(source: Path, card: ModelCard, out: Path) -> Path:
     weights = checkpoints.read(source)
     network = build(card.network.arch, card.network.params, SHAPES[card.dataset], CLASSES, card.where)
     fit(weights, network, source)
+    check_input(weights, card.input, source, card.where)
     return save_model(card, network, out)

@@ -40,8 +40,8 @@ def test_zoo_lists_all_and_shows_one(robeval, home):
     assert said.code == 0
     for name in ("small", "other", "trades_mnist"):
         assert name in said.out
-    assert "other.safetensors" in said.out
-    assert "not here" in said.out
+    assert "here: the file is where robeval looks for it" in said.out
+    assert "at URL: `robeval zoo show MODEL` says where" in said.out
     shown = robeval("zoo", "small")
     assert shown.code == 0
     assert "A small network" in shown.out
@@ -98,7 +98,14 @@ def test_data_lists_all_and_where_it_looked(robeval, tmp_path, monkeypatch):
 
 def test_on_a_narrow_screen_everything_is_still_there(robeval, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    for words in (["suites"], ["zoo"], ["attacks"], ["data"], ["zoo", "trades_mnist"]):
+    for words in (
+        ["suites"],
+        ["zoo"],
+        ["zoo", "list", "--dataset", "cifar10"],
+        ["attacks"],
+        ["data"],
+        ["zoo", "trades_mnist"],
+    ):
         said = robeval(*words)
         assert said.code == 0
         tables = said.out.split("Weights:")[0].split("its file of weights")[0].splitlines()[:-1]

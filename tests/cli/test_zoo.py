@@ -2,6 +2,7 @@
 
 import pickle
 
+import pytest
 import torch
 
 from robeval.zoo.archs import registry
@@ -10,6 +11,83 @@ from robeval.zoo.archs import registry
 def test_list_is_what_zoo_alone_says_and_show_may_be_left_out(robeval):
     assert robeval("zoo").out == robeval("zoo", "list").out
     assert robeval("zoo", "trades_mnist").out == robeval("zoo", "show", "trades_mnist").out
+
+
+def test_a_list_of_one_data_set(robeval, refused):
+    said = robeval("zoo", "list", "--dataset", "mnist")
+    assert said.code == 0
+    assert said.out == robeval("zoo", "--dataset", "mnist").out == robeval("zoo", "--dataset=mnist").out
+    assert "trades_mnist" in said.out
+    assert "trades_wrn34" not in said.out
+    assert "small" not in said.out.replace("small_cnn", "")
+    assert "--dataset: there is no model of 'minst'\n  Did you mean 'mnist'?" in refused("zoo", "--dataset", "minst")
+
+
+def test_80_columns_are_enough(robeval, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = robeval("zoo", "list", "--dataset", "cifar10").out
+    assert max(map(len, said.splitlines())) <= 80
+    lines = [line.split() for line in said.splitlines()]
+    assert ["carmon2019_wrn28", "wide_resnet", "28-10", "89.69", "59.53", "a", "at", "URL"] in lines
+    assert ["trades_wrn34_beta1", "wide_resnet", "34-10", "88.64", "49.14", "d", "to", "train"] in lines
+    assert "a  accuracy under AutoAttack standard, l-inf 8/255 (RobustBench," in said
+
+
+def test_a_page_says_where_the_weights_are(robeval, home):
+    assert "Weights: " + str(home / "zoo" / "checkpoints" / "small.safetensors") in robeval("zoo", "small").out
+    missing = robeval("zoo", "engstrom_resnet50_linf8").out
+    assert "linf 8/255" in missing
+    assert "Get it from https://www.dropbox.com/s/c9qlt1lbdnu9tlo/cifar_linf_8.pt" in missing
+    assert "Run `robeval train trades_wrn34_beta1`, which makes it" in robeval("zoo", "trades_wrn34_beta1").out
+
+
+RELEASED = """
+title = "As trades_wrn34, but thin"
+dataset = "cifar10"
+
+[network]
+arch = "wide_resnet"
+depth = {depth}
+widen_factor = 2
+
+[checkpoint]
+file = "model_cifar_wrn.pt"
+"""
+
+BRIEFLY = """
+title = "CIFAR-10 in a hurry"
+dataset = "cifar10"
+
+[threat]
+norm = "linf"
+eps = 0.031
+
+[[attack]]
+use = "clean"
+
+[[attack]]
+use = "pgd"
+steps = 2
+step_size = 0.003
+"""
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_file_in_the_form_of_the_released_trades_model_runs(robeval, refused, home, real_data, tmp_path, prefix):
+    """Plain or from DataParallel, written before 2020, with the block that is never used; another depth is refused."""
+    for depth in (10, 16):
+        (home / "zoo" / "cards" / f"thin{depth}.toml").write_text(RELEASED.format(depth=depth))
+    (home / "suites" / "briefly.toml").write_text(BRIEFLY)
+    state = registry.build("wide_resnet", {"depth": 10, "widen_factor": 2}, (3, 32, 32), 10, "").state_dict()
+    state |= {f"sub_{name}": tensor for name, tensor in state.items() if name.startswith("block1.")}
+    file = tmp_path / "model_cifar_wrn.pt"
+    torch.save({prefix + name: tensor for name, tensor in state.items()}, file, _use_new_zipfile_serialization=False)
+    words = "--suite", "briefly", "--checkpoint", file, "--limit", "2", "--data-root", real_data, "--device", "cpu"
+    said = robeval("run", "--model", "thin10", *words)
+    assert said.code == 0, said.err
+    assert "thin10: dropped 13 tensors that the network does not use: sub_block1.*" in said.out
+    assert "n = 2" in said.out
+    assert "missing: block1.layer.1.bn1.weight" in refused("run", "--model", "thin16", *words)
 
 
 def test_inspect_says_what_is_in_a_file_and_gives_a_card(robeval, tmp_path):

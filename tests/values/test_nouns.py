@@ -11,7 +11,7 @@ from robeval.values.attack import SELECTS, AttackSpec
 from robeval.values.cell import Cell, DataSlice, Verdicts
 from robeval.values.plan import ModelPlan, Plan, Task
 from robeval.values.table import Table
-from robeval.values.threat import NORMS, ThreatModel, parse_number
+from robeval.values.threat import NORMS, ThreatModel, parse_number, spell
 
 THREAT = ThreatModel("linf", 0.3)
 
@@ -45,6 +45,16 @@ THREAT = ThreatModel("linf", 0.3)
 def test_numbers_and_fractions(given, number):
     assert parse_number(given) == number
     assert number is None or type(parse_number(given)) is float
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(8 / 255, "8/255"), (0.031, "0.031"), (0.2, "0.2"), (1.0, "1.0"), (3 / 16, "0.1875"), (1e-7, "1e-07")],
+)
+def test_radii_are_written_as_people_write_them_and_read_back_exactly(number, expected):
+    assert spell(number) == expected
+    assert parse_number(spell(number)) == number
+    assert str(ThreatModel("l2", number)) == f"l2 {expected}"
 
 
 def test_values_do_not_change_after_they_are_made():

@@ -21,6 +21,12 @@ def build(name, shape=CIFAR, classes=10, **params):
         ("small_cnn", MNIST, {}, 312_202),
         ("wide_resnet", CIFAR, {}, 46_160_474),
         ("wide_resnet", CIFAR, {"depth": 40, "widen_factor": 10, "drop_rate": 0.2}, 55_841_754),
+        ("wide_resnet", CIFAR, {"depth": 28}, 36_479_194),
+        ("wide_resnet", CIFAR, {"widen_factor": 20}, 184_531_674),
+        ("dm_wide_resnet", CIFAR, {}, 36_479_194),
+        ("dm_preact_resnet", CIFAR, {}, 12_548_426),
+        ("preact_resnet", CIFAR, {}, 11_171_146),
+        ("preact_resnet", CIFAR, {"final_norm": True}, 11_172_170),
         ("resnet_option_a", CIFAR, {}, 269_722),
         ("strided_cnn", MNIST, {}, 166_406),
         ("lenet5", MNIST, {}, 648_226),
@@ -30,6 +36,7 @@ def build(name, shape=CIFAR, classes=10, **params):
         ("cnn1", MNIST, {}, 1_199_882),
         ("resnet", CIFAR, {}, 11_173_962),
         ("resnet", CIFAR, {"depth": 50}, 23_520_842),
+        ("linear", MNIST, {}, 7_850),
         ("madry_cnn", MNIST, {}, 3_274_634),
         ("madry_resnet", CIFAR, {}, 45_901_914),
         ("madry_resnet", CIFAR, {"widen_factor": 1}, 464_154),
@@ -38,6 +45,21 @@ def build(name, shape=CIFAR, classes=10, **params):
 def test_numbers_of_parameters(name, shape, params, expected):
     with torch.device("meta" if shape == CIFAR else "cpu"):
         network = build(name, shape, **params)
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected
+
+
+@pytest.mark.parametrize(
+    ("params", "classes", "expected"),
+    [
+        ({}, 1000, 25_557_032),
+        ({"depth": 101}, 1000, 44_549_160),
+        ({"depth": 152}, 1000, 60_192_808),
+        ({"drop_rate": 0.5}, 9, 23_526_473),
+    ],
+)
+def test_numbers_of_parameters_on_imagenet(params, classes, expected):
+    with torch.device("meta"):
+        network = build("resnet_imagenet", (3, 224, 224), classes, **params)
     assert sum(parameter.numel() for parameter in network.parameters()) == expected
 
 
@@ -53,6 +75,43 @@ def test_the_names_of_wide_resnet_are_those_of_the_released_file():
             here = f"block{b}.layer.{i}"
             names |= norm(f"{here}.bn1") | norm(f"{here}.bn2") | {f"{here}.conv1.weight", f"{here}.conv2.weight"}
     assert set(build("wide_resnet", depth=16, widen_factor=2).state_dict()) == names
+
+
+def test_the_names_of_preact_resnet_are_those_of_the_released_files():
+    names = {"conv1.weight", "linear.weight", "linear.bias"} | {f"layer{k}.0.shortcut.0.weight" for k in (2, 3, 4)}
+    for k, i in ((k, i) for k in (1, 2, 3, 4) for i in (0, 1)):
+        here = f"layer{k}.{i}"
+        names |= norm(f"{here}.bn1") | norm(f"{here}.bn2") | {f"{here}.conv1.weight", f"{here}.conv2.weight"}
+    with torch.device("meta"):
+        assert set(build("preact_resnet").state_dict()) == names
+        assert set(build("preact_resnet", final_norm=True).state_dict()) == names | norm("bn")
+
+
+def test_the_names_of_deepminds_networks_are_those_of_the_released_files():
+    names = {"init_conv.weight", "logits.weight", "logits.bias"} | norm("batchnorm")
+    for group, i in ((group, i) for group in (0, 1, 2) for i in (0, 1)):
+        here = f"layer.{group}.block.{i}"
+        names |= norm(f"{here}.batchnorm_0") | norm(f"{here}.batchnorm_1")
+        names |= {f"{here}.conv_0.weight", f"{here}.conv_1.weight", f"layer.{group}.block.0.shortcut.weight"}
+    assert set(build("dm_wide_resnet", depth=16, widen_factor=2).state_dict()) == names
+    names = {"conv_2d.weight", "logits.weight", "logits.bias"} | norm("batchnorm")
+    names |= {f"layer_{k}.0.shortcut.weight" for k in (1, 2, 3)}
+    for k, i in ((k, i) for k in (0, 1, 2, 3) for i in (0, 1)):
+        here = f"layer_{k}.{i}"
+        names |= norm(f"{here}.batchnorm_0") | norm(f"{here}.batchnorm_1")
+        names |= {f"{here}.conv_2d_1.weight", f"{here}.conv_2d_2.weight"}
+    with torch.device("meta"):
+        assert set(build("dm_preact_resnet").state_dict()) == names
+
+
+def test_the_names_of_resnet_imagenet_are_those_of_torchvision():
+    names = {"conv1.weight", "fc.weight", "fc.bias"} | norm("bn1")
+    for k, blocks in enumerate((3, 4, 6, 3), start=1):
+        names |= {f"layer{k}.0.downsample.0.weight"} | norm(f"layer{k}.0.downsample.1")
+        for i, j in ((i, j) for i in range(blocks) for j in (1, 2, 3)):
+            names |= norm(f"layer{k}.{i}.bn{j}") | {f"layer{k}.{i}.conv{j}.weight"}
+    with torch.device("meta"):
+        assert set(build("resnet_imagenet", classes=9, drop_rate=0.2).state_dict()) == names
 
 
 def test_a_released_wide_resnet_with_its_unused_block_fits():
@@ -89,7 +148,8 @@ def test_the_shortcut_of_option_a_has_no_weights_and_pads_both_sides():
 @pytest.mark.parametrize("name", registry.catalog())
 @pytest.mark.parametrize(("shape", "classes"), [(MNIST, 10), (CIFAR, 7)])
 def test_every_shape_gives_logits(name, shape, classes):
-    params = {"wide_resnet": {"depth": 10, "widen_factor": 1}, "madry_resnet": {"units": 1, "widen_factor": 1}}
+    thin = {"depth": 10, "widen_factor": 1}
+    params = {"wide_resnet": thin, "dm_wide_resnet": thin, "madry_resnet": {"units": 1, "widen_factor": 1}}
     params = params.get(name, {})
     logits = build(name, shape, classes, **params)(torch.rand(2, *shape))
     assert logits.shape == (2, classes)
@@ -100,6 +160,9 @@ def test_every_shape_gives_logits(name, shape, classes):
     [
         ("wide_resnet", {"depth": 28 + 1}, "cannot have depth 29: it has to be 6 n + 4"),
         ("wide_resnet", {"depth": 4}, "cannot have depth 4"),
+        ("dm_wide_resnet", {"depth": 29}, "cannot have depth 29: it has to be 6 n + 4"),
+        ("resnet_imagenet", {"depth": 18}, "'depth' is 18, expected one of 50, 101, 152"),
+        ("preact_resnet", {"shortcut_from": "start"}, "expected one of 'input', 'activation'"),
         ("resnet_option_a", {"depth": 18}, "cannot have depth 18: it has to be 6 n + 2"),
         ("resnet_option_a", {"depth": 2}, "cannot have depth 2"),
         ("wide_resnet", {"width": 10}, "takes no 'width'"),

@@ -6,6 +6,7 @@ import pytest
 
 from robeval.errors import UserError
 from robeval.values.card import Checkpoint, Input, ModelCard, Network, Published
+from robeval.values.threat import ThreatModel
 from robeval.zoo import cards
 
 CARD = """
@@ -16,6 +17,10 @@ paper = "arXiv:0000.00000"
 [network]
 arch = "small_cnn"
 width = 8
+
+[threat]
+norm = "linf"
+eps = "8/255"
 
 [input]
 normalise = "fixed"
@@ -68,6 +73,7 @@ def test_a_whole_card(card):
         training={"method": "trades", "beta": 6.0, "milestones": [1, 2]},
         published=(Published("natural accuracy", 99.0, "Table 1"),),
         where=path,
+        threat=ThreatModel("linf", 8 / 255),
     )
 
 
@@ -94,6 +100,10 @@ def refused(path):
         ("width = 8", "width = 2020-01-01", "[network]: 'width' is datetime.date(2020, 1, 1), expected"),
         ("beta = 6.0", "beta = nan", "[training]: 'beta' is nan, expected a text, a finite number"),
         ('title = "A small network"', "title = 1", "'title' is 1, expected a text"),
+        ('norm = "linf"', 'norm = "l3"', "[threat]: 'norm' is 'l3', expected one of 'linf', 'l2', 'l1'"),
+        ('eps = "8/255"', "eps = 0", "[threat]: 'eps' is 0, expected a number above 0"),
+        ('eps = "8/255"', "eps = 8", "'eps' is 8, but images are in [0, 1]\n  Did you mean \"8/255\"?"),
+        ('eps = "8/255"', "", "[threat]: 'eps' is missing"),
         ('normalise = "fixed"', 'normalise = "imagenet"', "[input]: 'normalise' is 'imagenet', expected one of 'none'"),
         ('normalise = "fixed"', 'normalise = "none"', "so nothing would use them"),
         ("mean = [0.5]", 'mean = ["grey"]', "[input]: 'mean' is ['grey'], expected a list"),
@@ -159,7 +169,8 @@ def test_writing_and_reading_gives_the_same(card, tmp_path):
         published=(Published("a", 99.48, "b"), Published("c", 0.1, "d")),
     )
     bare = ModelCard("bare", "Bare", "digits", Network("small_cnn"))
-    for each in (first, awkward, bare, *cards.catalog().values()):
+    odd = replace(bare, id="odd", threat=ThreatModel("l2", 0.4321))
+    for each in (first, awkward, bare, odd, *cards.catalog().values()):
         path = tmp_path / "written" / f"{each.id}.toml"
         cards.write(each, path)
         assert cards.load(str(path)) == replace(each, where=str(path))
@@ -168,10 +179,12 @@ def test_writing_and_reading_gives_the_same(card, tmp_path):
 
 def test_a_written_card_is_pleasant_to_read(tmp_path):
     path = tmp_path / "x.toml"
-    training = {"method": "trades", "beta": 6.0}
-    cards.write(ModelCard("x", "X", "digits", Network("small_cnn", {"padding": 1}), training=training), path)
+    training, threat = {"method": "trades", "beta": 6.0}, ThreatModel("linf", 8 / 255)
+    network = Network("small_cnn", {"padding": 1})
+    cards.write(ModelCard("x", "X", "digits", network, training=training, threat=threat), path)
     assert path.read_text() == (
         'title = "X"\ndataset = "digits"\n\n[network]\narch = "small_cnn"\npadding = 1\n\n'
+        '[threat]\nnorm = "linf"\neps = "8/255"\n\n'
         '[input]\nnormalise = "none"\n\n[training]\nmethod = "trades"\nbeta = 6.0\n'
     )
 

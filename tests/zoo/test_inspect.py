@@ -12,7 +12,7 @@ from robeval.zoo.load import load_model
 from robeval.zoo.save import convert
 
 # Net_binary keeps its score under a wrapper's name.
-LARGE = "madry_resnet", "resnet", "wide_resnet"
+LARGE = "dm_preact_resnet", "dm_wide_resnet", "madry_resnet", "preact_resnet", "resnet", "resnet_imagenet", "wide_resnet"
 SMALL = [(name, params) for name, params in registry.variants() if name not in LARGE and "outputs" not in params]
 
 
@@ -35,6 +35,15 @@ def test_depth_and_width_of_a_wide_resnet_are_found(tmp_path):
     torch.save({f"module.{name}": tensor for name, tensor in state.items()} | unused, tmp_path / "w.pt")
     (fit,) = inspect(tmp_path / "w.pt").fits
     assert (fit.network.arch, fit.network.params) == ("wide_resnet", {"depth": 16, "widen_factor": 2})
+
+
+@pytest.mark.parametrize("final_norm", [False, True])
+def test_the_last_normalisation_of_a_preact_resnet_is_found(final_norm, tmp_path):
+    """Where its shortcuts start is not in a file of weights; both known forms have it with or without that layer."""
+    torch.save(weights("preact_resnet", {"final_norm": final_norm}, "cifar10"), tmp_path / "w.pt")
+    (fit,) = inspect(tmp_path / "w.pt").fits
+    expected = {"final_norm": True, "shortcut_from": "activation"} if final_norm else {}
+    assert (fit.network.arch, fit.network.params) == ("preact_resnet", expected)
 
 
 def test_the_ready_made_card_loads_the_file(tmp_path):

@@ -202,6 +202,28 @@ def test_what_cannot_be_read_is_never_taken_for_something_else():
     assert wrap(module, "mine", 2).fingerprint != wrap(module, "mine", 2).fingerprint
 
 
+def test_no_input_layer_leaves_the_network_alone():
+    network = nn.Identity()
+    assert with_input(network, Input(), 3, "card") is network
+
+
+def test_a_mean_and_a_deviation_for_each_channel():
+    """In float64, as numpy has it."""
+    mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.201)
+    x = torch.rand(4, 3, 5, 5)
+    expected = (x.double().numpy() - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+    assert np.allclose(with_input(nn.Identity(), Input("fixed", mean, std), 3, "card")(x), expected, atol=1e-6)
+
+
+def test_mean_and_deviation_one_half_is_2x_minus_1_bit_for_bit():
+    """As Hendrycks et al. and Bilateral Adversarial Training scale images: doubling rounds nothing."""
+    layer = with_input(nn.Identity(), Input("fixed", (0.5,) * 3, (0.5,) * 3), 3, "card")
+    x = torch.rand(50, 3, 32, 32)
+    levels = (torch.arange(256, dtype=torch.float32) / 255).expand(1, 3, 1, 256)
+    assert torch.equal(layer(x), 2 * x - 1)
+    assert torch.equal(layer(levels), 2 * levels - 1)
+
+
 def test_per_image_standardisation_is_that_of_the_definition():
     """(x - mean) / max(std, 1 / sqrt(d)) on the scale [0, 255], in float64; its slope by finite differences."""
     layer = with_input(torch.nn.Identity(), Input("per_image"), 3, "card")

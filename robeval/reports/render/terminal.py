@@ -13,7 +13,7 @@ def render(table: Table) -> Group:
     shown = RichTable(box=box.SIMPLE_HEAD)
     for place, name in enumerate(table.header):
         number = table.is_number(place)
-        shown.add_column(name, justify="right" if number else "left", no_wrap=not place, overflow="fold")
+        shown.add_column(Text(name), justify="right" if number else "left", no_wrap=not place, overflow="fold")
     for row in table.rows:
         shown.add_row(*map(Text, row), style="bold" if row[0] == "worst case" else "")
     return Group(Text(f"\n{table.caption}", style="bold"), shown, *(Text(f"  {note}") for note in table.notes))

@@ -11,20 +11,8 @@ from torch import Tensor, nn
 
 from robeval.values.parameters import Count
 from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.same import Same
 from robeval.zoo.variables import Variable
-
-
-class Same(nn.Conv2d):
-    """A 3x3 convolution padded as TensorFlow's SAME does: with stride 2 on even sizes, only below and right."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__(inputs, outputs, 3, stride=stride, bias=False)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Features (n, inputs, h, w) to (n, outputs, h / stride, w / stride), rounded up."""
-        stride = self.stride[0]
-        down, right = (max((-(-size // stride) - 1) * stride + 3 - size, 0) for size in input.shape[2:])
-        return super().forward(F.pad(input, (right // 2, right - right // 2, down // 2, down - down // 2)))
 
 
 def _norm(width: int) -> nn.BatchNorm2d:

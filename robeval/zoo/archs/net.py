@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robeval.values.parameters import Count, NotNegative
+from robeval.zoo.archs.one_score import OneScore
 from robeval.zoo.archs.registry import arch
 
 
@@ -27,19 +28,6 @@ class Net(nn.Module):
         x = F.relu(F.max_pool2d(F.dropout2d(self.conv2(x), self.drop, self.training), 2))
         x = F.dropout(F.relu(self.fc1(x.flatten(1))), self.drop, self.training)
         return self.fc2(x)
-
-
-class OneScore(nn.Module):
-    """A network of one score f, whose sign is the class, as logits of two classes: -f/2 and f/2."""
-
-    def __init__(self, network: Net) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (n, 2) of images (n, c, h, w)."""
-        score = self.network(x)  # (n, 1)
-        return torch.cat([-score, score], dim=1) / 2
 
 
 @arch("net", variants=[{"outputs": 1}])

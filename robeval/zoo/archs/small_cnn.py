@@ -67,7 +67,7 @@ def small_cnn(
     padding: Literal[0, 1] = 0,
     drop: NotNegative = 0.5,
 ) -> nn.Module:
-    """TRADES' MNIST network with the defaults; 312,202 parameters on 28x28 grey images.
+    """TRADES' MNIST network with the defaults, CNN2 of Yang et al. (2020); 312,202 parameters on 28x28 grey images.
 
     Smaller images want `padding = 1`, which keeps their size in the convolutions. As released: Kaiming-normal
     convolutions, zero biases, last layer all zero.

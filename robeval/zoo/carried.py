@@ -1,0 +1,81 @@
+"""What a file holds around a network: the numbers of its input layer, and an attacker's copy of the network."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from robeval.errors import UserError
+from robeval.values.card import Input
+
+# What wrappers of networks write before every name.
+PREFIXES = ("module.", "model.")
+# The mean and the standard deviation of an input layer: RobustBench's two ways, its ImageNet models', and the
+# robustness library's (Engstrom et al., 2019).
+NUMBERS = (
+    ("mean", "std"),
+    ("mu", "sigma"),
+    ("normalize.mean", "normalize.std"),
+    ("normalizer.new_mean", "normalizer.new_std"),
+)
+# The robustness library saves its attacker too, which holds the same network and the same input layer.
+COPY = "attacker."
+COPIED = {"attacker.model.": "model.", "attacker.normalize.": "normalizer."}
+CLOSE = 2e-6  # between a card's number and the same one in float32
+
+
+def strip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, without the prefixes that every name has."""
+    found = dict(state)
+    while prefix := next((each for each in PREFIXES if all(name.startswith(each) for name in found)), None):
+        if not found:
+            break
+        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    return found
+
+
+def core(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network alone, named as if nothing had been around it."""
+    numbers = {name for pair in NUMBERS for name in pair}
+    own = {name: tensor for name, tensor in state.items() if name not in numbers and not name.startswith(COPY)}
+    return strip(own)
+
+
+def check_input(state: Mapping[str, Tensor], wanted: Input, path: object, where: str) -> None:
+    """Refuse a file that was saved with another input layer than the card's, or with two networks.
+
+    Raises:
+        UserError: says how they differ.
+    """
+    for name in state:
+        if twin := next((original + name[len(copy) :] for copy, original in COPIED.items() if name.startswith(copy)), ""):
+            if twin not in state or not torch.equal(state[twin], state[name]):
+                found = f"it holds two networks: {name} is not the same as {twin}"
+                raise UserError(found, where=path, fix="Save the weights of the one you mean as a file of its own.")
+    saved = input_layer(state)
+    if saved is not None and not _same(saved, wanted):
+        mean, std = list(saved.mean), list(saved.std)
+        raise UserError(
+            f"{path} was saved with an input layer that subtracts {mean} and divides by {std}; the card's is another",
+            where=f"{where}: [input]",
+            fix=f"Write 'normalise = \"fixed\"', 'mean = {mean}' and 'std = {std}', or give the file that belongs to it.",
+        )
+
+
+def input_layer(state: Mapping[str, Tensor]) -> Input | None:
+    """The input layer whose numbers the file holds; None if it holds none."""
+    for mean, std in NUMBERS:
+        if mean in state and std in state:
+            return Input("fixed", _numbers(state[mean]), _numbers(state[std]))
+    return None
+
+
+def _numbers(tensor: Tensor) -> tuple[float, ...]:
+    return tuple(round(number, 6) for number in tensor.flatten().tolist())
+
+
+def _same(saved: Input, wanted: Input) -> bool:
+    if wanted.normalise != "fixed" or len(saved.mean) != len(wanted.mean):
+        return False
+    pairs = zip(saved.mean + saved.std, wanted.mean + wanted.std, strict=True)
+    return all(abs(a - b) < CLOSE for a, b in pairs)

@@ -1,0 +1,108 @@
+"""What there is to say of the models: all of them side by side, and one on a page."""
+
+import string
+from collections.abc import Iterable, Mapping
+
+from robeval.values.card import ModelCard, Published
+from robeval.values.table import Table
+from robeval.zoo.checkpoints import whereabouts
+
+NATURAL, ROBUST = "natural accuracy", "accuracy under "
+HEADER = "model", "network", "clean", "robust", "by", "weights"
+PLACES = {
+    "here": "here: the file is where robeval looks for it",
+    "at URL": "at URL: `robeval zoo show MODEL` says where to get the file and where to put it",
+    "to train": "to train: `robeval train MODEL` makes the file",
+    "not here": "not here: give the file with `--checkpoint FILE`",
+}
+
+
+def tables(cards: Iterable[ModelCard]) -> tuple[Table, ...]:
+    """One table for each data set and threat model, as only there robust accuracies compare; the best model first.
+
+    The robust accuracy is the least that was published for the card's threat model; letters lead to who published it.
+    """
+    groups: dict[str, list[ModelCard]] = {}
+    for card in sorted(cards, key=lambda card: (card.dataset, card.threat is None, str(card.threat))):
+        meant = f"robust in {card.threat}" if card.threat else "not meant to be robust"
+        groups.setdefault(f"{card.dataset}, {meant}", []).append(card)
+    return tuple(_group(caption, members) for caption, members in groups.items())
+
+
+def page(card: ModelCard) -> tuple[Table, ...]:
+    """What a card says, and what was published of its model."""
+    params = ", ".join(f"{key}={value}" for key, value in card.network.params.items())
+    training = ", ".join(f"{key}={value}" for key, value in card.training.items())
+    lines = [("data set", card.dataset), ("threat", str(card.threat or "none"))]
+    lines += [("network", f"{card.network.arch} {params}".strip()), ("input", _input(card)), ("training", training)]
+    lines += [("paper", _link(card.paper)), ("card", card.where)]
+    facts = Table(card.id, ("title", card.title), tuple(line for line in lines if line[1]))
+    numbers = tuple((f"{each.value:.2f}", each.metric, each.source) for each in card.published)
+    return (facts, Table("Published", ("%", "what", "source"), numbers)) if numbers else (facts,)
+
+
+def _group(caption: str, members: list[ModelCard]) -> Table:
+    letters: dict[str, str] = {}
+
+    def cite(number: Published | None, what: str) -> str:
+        text = f"{what} ({number.source})" if number else ""
+        return letters.setdefault(text, _letter(len(letters))) if text else ""
+
+    rows = []
+    members.sort(key=lambda card: [-each.value if each else 0.0 for each in (robust(card), natural(card))])
+    for card in members:
+        clean, hard = natural(card), robust(card)
+        marks = [cite(hard, hard.metric if hard else "")]
+        if hard is None or (clean is not None and clean.source != hard.source):
+            marks.append(cite(clean, NATURAL))
+        row = (card.id, _network(card), _percent(clean), _percent(hard), " ".join(filter(None, marks)))
+        rows.append((*row, whereabouts(card)))
+    notes = tuple(f"{letter}  {text}" for text, letter in letters.items())
+    return Table(caption, HEADER, tuple(rows), notes)
+
+
+def legend(cards: Iterable[ModelCard]) -> tuple[str, ...]:
+    """What the words in the column of weights mean, as far as they occur."""
+    found = {whereabouts(card) for card in cards}
+    return tuple(text for place, text in PLACES.items() if place in found)
+
+
+def natural(card: ModelCard) -> Published | None:
+    """The published accuracy on clean images."""
+    return next((each for each in card.published if each.metric.startswith(NATURAL)), None)
+
+
+def robust(card: ModelCard) -> Published | None:
+    """The least published accuracy under an attack, of those attacks that stay in the card's ball."""
+    ball = "" if card.threat is None else str(card.threat).removeprefix(card.threat.norm).strip()
+    attacked = [each for each in card.published if each.metric.startswith(ROBUST)]
+    inside = [each for each in attacked if ball in each.metric.replace(",", " ").split()] or attacked
+    return min(inside, key=lambda each: each.value, default=None)
+
+
+def _percent(number: Published | None) -> str:
+    return f"{number.value:.2f}" if number else ""
+
+
+def _network(card: ModelCard) -> str:
+    """The family, and its depth and width where it has them: `wide_resnet 34-10`."""
+    params: Mapping[str, object] = card.network.params
+    size = "-".join(str(params[key]) for key in ("depth", "widen_factor") if key in params)
+    return f"{card.network.arch} {size}".strip()
+
+
+def _input(card: ModelCard) -> str:
+    if card.input.normalise == "fixed":
+        return f"(x - mean) / std, mean {list(card.input.mean)}, std {list(card.input.std)}"
+    return {"none": "as it is, in [0, 1]", "per_image": "each image to mean 0 and deviation 1"}[card.input.normalise]
+
+
+def _link(paper: str) -> str:
+    """`arXiv:1901.08573` as something to click on; anything else as it is."""
+    return f"https://arxiv.org/abs/{paper.removeprefix('arXiv:')}" if paper.startswith("arXiv:") else paper
+
+
+def _letter(place: int) -> str:
+    """a to z, then aa, ab and so on."""
+    letters = string.ascii_lowercase
+    return letters[place] if place < len(letters) else _letter(place // len(letters) - 1) + letters[place % len(letters)]
