@@ -26,10 +26,11 @@ def same_draws_in_every_run():
 
 @pytest.fixture(autouse=True)
 def nothing_of_the_user(monkeypatch, tmp_path_factory):
-    """Tests find no cards, caches and data but their own."""
+    """Tests find no cards, caches and data but their own, and ask nobody on the web."""
     for name in ("ROBEVAL_HOME", "ROBEVAL_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ROBEVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("ROBEVAL_OFFLINE", "1")
 
 
 @pytest.fixture(scope="session")

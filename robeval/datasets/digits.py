@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from robeval.datasets.registry import dataset
 
 
-@dataset("digits", splits=("train", "test"), num_classes=10)
+@dataset("digits", sizes={"train": 1195, "test": 602}, num_classes=10)
 def digits(split: str, roots: tuple[Path, ...]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """1,797 handwritten digits, 8x8, 17 grey levels (UCI Optical Recognition of Handwritten Digits).
 

@@ -22,13 +22,13 @@ SIZES = {"train": 400, "test": 200}
 SMALLEST_MARGIN, LARGEST_MARGIN, LARGEST_NOISE = 50, 300, 15
 
 
-@dataset("toy", splits=("train", "test"), num_classes=2)
+@dataset("toy", sizes=SIZES, num_classes=2)
 def toy(split: str, roots: tuple[Path, ...]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Two linearly separable classes of 4x4 images with known margins; made, not read."""
     return _blobs(split, 2)
 
 
-@dataset("toy_four", splits=("train", "test"), num_classes=4)
+@dataset("toy_four", sizes=SIZES, num_classes=4)
 def toy_four(split: str, roots: tuple[Path, ...]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Four linearly separable classes of 4x4 images with known margins; made, not read."""
     return _blobs(split, 4)

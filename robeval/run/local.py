@@ -84,13 +84,15 @@ class Local:
     def _verdicts(self, cell: Cell, before: Verdicts | None) -> Verdicts:
         """The cell's verdicts; short of memory, it is run again with half as many rows at a time."""
         shape = self._shape(cell.model)
-        x, y = (part.to(self._device) for part in self._samples.slice(cell.slice.start, cell.slice.stop))
+        start, stop = cell.slice.start, cell.slice.stop
+        x, y = (part.to(self._device) for part in self._samples.slice(start, stop))
+        ids = torch.from_numpy(self._samples.ids[start:stop])
         while True:
             model = Microbatches(self._models[cell.model].module, shape.rows)
             source = Microbatches(self._sources[cell.source].to(self._device), shape.rows) if cell.source else None
             try:
                 with exact_arithmetic(shape.threads):
-                    return run_cell(cell, model, x, y, before, self._on_step(cell), source)
+                    return run_cell(cell, model, x, y, before, self._on_step(cell), source, ids)
             except Exception as error:
                 if not out_of_memory(error) or shape.rows == 1:
                     raise

@@ -28,7 +28,7 @@ def load_model(
 
     Args:
         shape: channels, height and width of the images.
-        checkpoint: the file of weights; looked for if None.
+        checkpoint: the file of weights; looked for, and fetched, if None.
 
     Raises:
         UserError: the card's network or input does not fit the images, or its file of weights is missing, not the
@@ -38,7 +38,7 @@ def load_model(
     with torch.random.fork_rng(devices=()):  # what the weights are before the file's replace them is nobody's draw
         network = build(card.network.arch, card.network.params, shape, num_classes, where)
     module = with_input(network, card.input, shape[0], where)
-    path = checkpoints.locate(card, checkpoint)
+    path = checkpoints.obtain(card, checkpoint)
     notes = fit(checkpoints.read(path), network, path)  # before the checksum: it can say more of a wrong file
     sha256 = checkpoints.verify(card, path)
     if card.checkpoint is None or not card.checkpoint.sha256:
