@@ -10,6 +10,9 @@ from robeval.cli import options
 if TYPE_CHECKING:
     from robeval.datasets.registry import Entry
 
+MANY = 100  # blocks of images whose decoding takes long enough for a bar
+WIDE = 130  # columns of a screen that has room for what each data set is
+
 
 @click.group(invoke_without_command=True)
 @options.data_root
@@ -36,25 +39,28 @@ def list_(before: Path | None, data_root: Path | None) -> None:
 
     roots = registry.data_roots(data_root or before)
 
-    def found(name: str, split: str) -> str:
+    def found(entry: "Entry", split: str) -> str:
         try:
-            return f"{len(registry.load(name, split, roots)):,}"
+            return f"{len(registry.load(entry.name, split, roots)):,}" if split in entry.splits else ""
         except MissingError:
             return "not here"
         except UserError:
             return "DAMAGED"
 
+    console = Console(highlight=False)
+    wide = console.width >= WIDE
     rows = [
-        (entry.name, str(entry.num_classes), ", ".join(f"{split} {found(entry.name, split)}" for split in entry.splits),
-         "yes" if entry.downloads else "", entry.summary)
+        (entry.name, str(entry.num_classes), found(entry, "train"), found(entry, "test"),
+         "yes" if entry.downloads else "", *([entry.summary] if wide else []))
         for entry in registry.catalog().values()
     ]  # fmt: skip
+    header = ("data set", "classes", "train", "test", "fetch", *([""] if wide else []))
     notes = (
         *(f"looked in {root}" for root in roots),
-        "`robeval data fetch NAME` gets those with a yes; `robeval data verify NAME` says what is wrong",
+        "`robeval data fetch NAME` gets those with a yes;",
+        "`robeval data verify NAME` says what is missing or wrong",
     )
-    table = Table("Data sets", ("data set", "classes", "samples", "fetch", ""), tuple(rows), notes)
-    Console(highlight=False).print(terminal.render(table))
+    console.print(terminal.render(Table("Data sets", header, tuple(rows), notes)))
 
 
 @command.command()
@@ -91,25 +97,20 @@ def verify(before: Path | None, names: tuple[str, ...], data_root: Path | None) 
 
     roots = registry.data_roots(data_root or before)
     entries = [registry.find(name, "NAME") for name in names] or list(registry.catalog().values())
-    rows, wrong = [], []
-    for entry in entries:
-        for split in entry.splits:
-            verdict, evidence = _verified(entry, split, roots)
-            if verdict == "PASS":
-                rows.append((entry.name, split, verdict, evidence))
-            elif names or verdict == "FAIL":
-                rows.append((entry.name, split, verdict, "see below" if verdict == "FAIL" else ""))
-                wrong.append(evidence)
+    checks = [(entry, split, *_verified(entry, split, roots)) for entry in entries for split in entry.splits]
+    shown = [check for check in checks if names or check[2] != "not here"]
+    rows = [(entry.name, split, verdict, "" if error else said) for entry, split, verdict, said, error in shown]
     header = ("data set", "split", "", "evidence")
     Console(highlight=False).print(terminal.render(Table("Data sets", header, tuple(rows))))
+    wrong = [said for *_, said, error in shown if error]
     for message in wrong:
         click.echo(f"robeval: {message}", err=True)
     if wrong:
         raise SystemExit(1)
 
 
-def _verified(entry: "Entry", split: str, roots: tuple[Path, ...]) -> tuple[str, str]:
-    """PASS, FAIL or "not here", and what was found."""
+def _verified(entry: "Entry", split: str, roots: tuple[Path, ...]) -> tuple[str, str, bool]:
+    """PASS, FAIL or "not here", what was found, and whether that is an error."""
     from rich.progress import track
 
     from robeval.datasets import registry
@@ -119,17 +120,17 @@ def _verified(entry: "Entry", split: str, roots: tuple[Path, ...]) -> tuple[str,
     try:
         found = registry.load(entry.name, split, roots)
         blocks = range(0, len(found), 500)
-        label = f"{entry.name} {split}"
         low, high = 1.0, 0.0
-        for start in track(blocks, label, transient=True, disable=len(blocks) < 50):
+        for start in track(blocks, f"{entry.name} {split}", transient=True, disable=len(blocks) < MANY):
             x, _ = found.slice(start, min(start + 500, len(found)))
             low, high = min(low, float(x.min())), max(high, float(x.max()))
     except MissingError as error:
-        return "not here", str(error)
+        return "not here", str(error), True
     except UserError as error:
-        return "FAIL", str(error)
+        return "FAIL", str(error), True
     expected = entry.sizes[split]
     if expected and len(found) != expected:
-        return "FAIL", f"{entry.name} {split}: {len(found):,} images, expected {expected:,}"
+        return "FAIL", f"{entry.name} {split}: found {len(found):,} images, expected {expected:,}", True
     shape = "x".join(map(str, found.shape))
-    return "PASS", f"{len(found):,} images of {shape} from {low:g} to {high:g}, {len(set(found.y.tolist()))} classes"
+    classes = len(set(found.y.tolist()))
+    return "PASS", f"all {len(found):,} of {shape}, {low:g} to {high:g}, {classes} classes", False

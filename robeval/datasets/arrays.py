@@ -46,7 +46,9 @@ def read_npz(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
             raise ValueError(f"it unpacks to more than {PACKED} times its size")
         with np.load(path, allow_pickle=False) as arrays:
             x, y = (arrays[name] for name in wanted)
-            return x, y
+        if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):  # numpy gives other things as bytes
+            raise ValueError("x and y are no arrays")
+        return x, y
     except UserError:
         raise
     except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read

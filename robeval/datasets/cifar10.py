@@ -55,6 +55,8 @@ def cifar10(split: str, roots: tuple[Path, ...]) -> Arrays:
             lacking = [name for name in names if not (folder / name).is_file()]
             if not lacking:
                 parts = [read(folder / name, files[name]) for name in names]
+                if len(parts) == 1:
+                    return parts[0]
                 return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
             folders.append(folder)
             absent.append(lacking)

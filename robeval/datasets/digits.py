@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from robeval.datasets.registry import dataset
 
@@ -16,6 +15,8 @@ def digits(split: str, roots: tuple[Path, ...]) -> tuple[NDArray[np.float32], ND
     The split is fixed and stratified: of each class, in file order, every third image (the first, fourth,
     seventh, ...) is a test image. That makes 602 test and 1,195 training images.
     """
+    from sklearn.datasets import load_digits
+
     bunch = load_digits()
     y = bunch.target.astype(np.int64)
     place = np.zeros_like(y)  # of an image among those of its class
