@@ -65,10 +65,17 @@ class Pictures:
 
     def identity(self) -> str:
         """What tells these images from others as far as that can be told without reading them all: the names and
-        sizes of the files, how they are prepared, and the version of what decodes them."""
+        sizes of the files, how they are prepared, and the version of what decodes them.
+
+        Raises:
+            UserError: a file is not there.
+        """
         import PIL
 
-        sizes = [(name, (self.root / name).stat().st_size) for name in self.names]
+        sizes = []
+        for name in self.names:
+            with reading(self.root / name):
+                sizes.append((name, (self.root / name).stat().st_size))
         return f"{self.crop} {self.image} Pillow {PIL.__version__} {sizes}"
 
     def _decode(self, path: Path) -> NDArray[np.uint8]:

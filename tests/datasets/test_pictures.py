@@ -174,6 +174,7 @@ def test_tiny_imagenet(tiny):
         ("val/val_annotations.txt", "../val_0.JPEG\tn00000000\t0\n", "line 1 is '../val_0"),
         ("val/val_annotations.txt", "nonsense", "line 1 is 'nonsense'"),
         ("val/val_annotations.txt", "", "it has no images"),
+        ("val/val_annotations.txt", "val_0.JPEG\tn00000000\nval_5.JPEG\tn00000000\n", "val_5.JPEG: the file cannot be"),
         ("val/val_annotations.txt", "val_5.JPEG\tn00000000\t0\n", "val_5.JPEG: the file cannot be read"),
     ],
 )
