@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robeval.errors import UserError
+from robeval.fetch.download import recorded
 from robeval.shelf import reading
 from robeval.values.remote import Remote
 
@@ -109,6 +110,19 @@ def check(content: bytes, expected: Published, path: Path, source: str) -> None:
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if expected.md5 and found != expected.md5:
         raise damaged(path, f"found the md5 {found}, expected {expected.md5}", source)
+
+
+def refuse_altered(path: Path, source: str) -> None:
+    """A file that is no longer the one that was fetched, where its checksum was recorded then.
+
+    Raises:
+        UserError: it has another.
+    """
+    known = recorded(path)
+    with reading(path), path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest() if known else ""
+    if found != known:
+        raise damaged(path, f"found the sha256 {found}, but {known} when it was first fetched", source)
 
 
 def refuse_labels(y: Sequence[int], num_classes: int, path: Path, source: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robeval.datasets.arrays import channels_first, read_npy
-from robeval.datasets.files import Download, damaged, first, missing, refuse_labels
+from robeval.datasets.files import Download, damaged, first, missing, refuse_altered, refuse_labels
 from robeval.datasets.registry import dataset
 from robeval.values.remote import Remote
 
@@ -55,6 +55,9 @@ def _read(
     absent = [file for file, path in zip(files, paths) if path is None]
     if absent:
         raise missing(f"trades_{name}", absent, folders, SOURCE)
+    for path in paths:
+        if path is not None:
+            refuse_altered(path, SOURCE)
     (x, x_path), (y, y_path) = ((read_npy(path), path) for path in paths if path is not None)
     x = channels_first(x)
     if x.shape[1:] != image or not np.issubdtype(x.dtype, np.floating):

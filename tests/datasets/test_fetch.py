@@ -81,6 +81,9 @@ def test_single_files(web, tmp_path):
     (tmp_path / "trades" / "cifar10_Y.npy").unlink()
     ((path, _),) = fetch(entry, tmp_path)
     assert path.name == "cifar10_Y.npy"
+    np.save(path, np.arange(3)[::-1])
+    with pytest.raises(UserError, match="when it was first fetched"):
+        registry.load("trades_cifar10", "test", (tmp_path,))
 
 
 def test_without_a_network_one_message_says_what_to_do(small, tmp_path, monkeypatch):
