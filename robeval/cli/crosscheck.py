@@ -53,10 +53,8 @@ def command(
         asked = resolved(suites.load(suite))
         check = with_references(asked)
         with fetching.shown() as listen:
-            job = api.prepare(
-                model, check.suite, data, checkpoint, data_root, device, microbatch, limit, seed,
-                sample=sample, on_fetch=listen,
-            )  # fmt: skip
+            given = (data, checkpoint, data_root, device, microbatch, limit, seed, None, sample, listen)
+            job = api.prepare(model, check.suite, *given)
         evaluation = run_shown(console, job, out)
         for table in (
             agreement.agreement(evaluation.samples, check.pairs, asked.id),
