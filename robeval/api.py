@@ -12,9 +12,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from robeval.datasets import own
 from robeval.datasets import registry as datasets
+from robeval.datasets.choose import choose
 from robeval.datasets.registry import Samples
 from robeval.errors import Problems, UserError, raise_together
+from robeval.fetch.download import Listen
 from robeval.ledger.store import Ledger
 from robeval.reports import measure
 from robeval.reports.write import as_markdown, write_reports
@@ -26,9 +29,10 @@ from robeval.suites import load as suites
 from robeval.values.card import ModelCard
 from robeval.values.plan import Plan
 from robeval.values.suite import Suite
-from robeval.zoo import cards, checkpoints, factory
+from robeval.zoo import cards, factory
 from robeval.zoo.load import load_model, wrap
 from robeval.zoo.model import LoadedModel
+from robeval.zoo.obtain import obtain
 
 Model = str | Path | ModelCard | nn.Module
 Data = tuple[Any, Any]
@@ -71,7 +75,7 @@ class Job:
 def evaluate(
     model: Model | Sequence[Model] | Mapping[str, Model],
     suite: str | Path | Suite,
-    data: Data | None = None,
+    data: Data | str | Path | None = None,
     *,
     checkpoint: str | Path | None = None,
     data_root: str | Path | None = None,
@@ -81,6 +85,7 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
     source: Model | None = None,
+    sample: str | None = None,
 ) -> Evaluation:
     """Attack one or several models with a suite.
 
@@ -90,8 +95,8 @@ def evaluate(
             dictionary of them by the names to call them. A module is called by its class otherwise; it is copied,
             frozen and put in evaluation mode.
         suite: its name, the path of its TOML file, or a Suite.
-        data: images, float32 in [0, 1] or uint8 (n, c, h, w), and classes (n,), as tensors or arrays; the suite's own
-            data set if None.
+        data: images, float32 in [0, 1] or uint8 (n, c, h, w), and classes (n,), as tensors or arrays; the name of
+            another data set; the path of an .npz file or a folder, as `--data` takes it; the suite's own if None.
         checkpoint: weights for the card.
         data_root: where the files of data sets are.
         out: a ledger folder, to keep results and to go on where a run stopped; nothing is kept if None.
@@ -100,12 +105,13 @@ def evaluate(
         limit: only the first so many samples.
         seed: of every random draw.
         source: the model whose gradients the attacks see, if it is not the attacked one itself (transfer).
+        sample: only these samples: "START:STOP", or "stratified:N:SEED"; each keeps its random draws.
 
     Raises:
         UserError: something given cannot be used; everything found wrong is named, and nothing has run.
     """
     with torch.inference_mode(False):  # there would be no gradients for the attacks
-        job = prepare(model, suite, data, checkpoint, data_root, device, microbatch, limit, seed, source)
+        job = prepare(model, suite, data, checkpoint, data_root, device, microbatch, limit, seed, source, sample)
         if out is not None:
             return run(job, Path(out))
         with tempfile.TemporaryDirectory(prefix="robeval-") as folder:
@@ -116,7 +122,7 @@ def evaluate(
 def prepare(
     model: Model | Sequence[Model] | Mapping[str, Model],
     suite: str | Path | Suite,
-    data: Data | None = None,
+    data: Data | str | Path | None = None,
     checkpoint: str | Path | None = None,
     data_root: str | Path | None = None,
     device: str = "auto",
@@ -124,20 +130,26 @@ def prepare(
     limit: int | None = None,
     seed: int = 0,
     source: Model | None = None,
+    sample: str | None = None,
+    on_fetch: Listen | None = None,
 ) -> Job:
-    """Read and check everything that a run needs; arguments as in `evaluate`."""
+    """Read and check everything that a run needs; arguments as in `evaluate`.
+
+    Args:
+        on_fetch: told how much has come of weights that are fetched.
+    """
     asked = _named(model)
     weights = None if checkpoint is None else Path(checkpoint)
     problems = Problems(_wrong_options(asked, checkpoint, microbatch, limit))
     chosen: torch.device = problems.attempt(choose_device, device)
     about: Suite | None = problems.attempt(_suite, suite, problems)
-    known: list[ModelCard | nn.Module | None] = [problems.attempt(_card, each, weights) for _, each in asked]
-    samples: Samples | None = problems.attempt(_samples, about, data, data_root)
+    known: list[ModelCard | nn.Module | None] = [problems.attempt(_card, each, weights, on_fetch) for _, each in asked]
+    samples: Samples | None = problems.attempt(_samples, about, data, data_root, sample)
     models: list[LoadedModel] = [
         problems.attempt(_loaded, name, each, about, samples, weights)
         for (name, _), each in zip(asked, known, strict=True)
     ]
-    given = None if source is None else problems.attempt(_card, source, None)
+    given = None if source is None else problems.attempt(_card, source, None, on_fetch)
     seen: LoadedModel | None = problems.attempt(_loaded, "", given, about, samples, None)
     raise_together(problems)
     if about is None or samples is None:
@@ -213,14 +225,14 @@ def _suite(suite: str | Path | Suite, problems: Problems) -> Suite:
     return complete or read
 
 
-def _card(model: Model, checkpoint: Path | None) -> ModelCard | nn.Module:
-    """The module, or the card, whose file of weights is there."""
+def _card(model: Model, checkpoint: Path | None, on_fetch: Listen | None) -> ModelCard | nn.Module:
+    """The module, or the card, whose file of weights is there or can be fetched."""
     if isinstance(model, nn.Module):
         return model
     if isinstance(model, str) and factory.is_factory(model):
         return factory.make(model, checkpoint)
     card = model if isinstance(model, ModelCard) else cards.load(str(model))
-    checkpoints.locate(card, checkpoint)
+    obtain(card, checkpoint, on_fetch)
     return card
 
 
@@ -246,13 +258,19 @@ def _loaded(
     return wrap(model, name or type(model).__name__, samples.num_classes)
 
 
-def _samples(suite: Suite | None, data: Data | None, data_root: str | Path | None) -> Samples | None:
+def _samples(
+    suite: Suite | None, data: Data | str | Path | None, data_root: str | Path | None, sample: str | None
+) -> Samples | None:
     if suite is None or not suite.dataset:
         return None  # what is wrong with the suite is known already
+    roots = datasets.data_roots(None if data_root is None else Path(data_root))
     if data is None:
-        roots = datasets.data_roots(None if data_root is None else Path(data_root))
-        return datasets.load(suite.dataset, suite.split, roots, where=suite.where or "suite")
-    return datasets.given(suite.dataset, suite.split, *_arrays(data))
+        found = datasets.load(suite.dataset, suite.split, roots, where=suite.where or "suite")
+    elif isinstance(data, str | Path):
+        found = own.load(str(data), suite.dataset, suite.split, roots)
+    else:
+        found = datasets.given(suite.dataset, suite.split, *_arrays(data))
+    return choose(found, sample) if sample else found
 
 
 def _arrays(data: Data) -> list[np.ndarray]:

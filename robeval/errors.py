@@ -15,12 +15,24 @@ class UserError(Exception):
         where: the file, option or argument it is about.
         fix: what to do now.
         parts: the errors that this one tells together.
+
+    Attributes:
+        code: what the command exits with: 2 for what the user can mend.
     """
+
+    code = 2
 
     def __init__(self, what: str, *, where: object = "", fix: str = "", parts: Sequence["UserError"] = ()) -> None:
         self.what, self.where, self.fix, self.parts = what, str(where), fix, tuple(parts)
+        self.code = max((part.code for part in parts), default=self.code)
         head = f"{where}: {what}" if self.where else what
         super().__init__(f"{head}\n  {fix}" if fix else head)
+
+
+class FetchError(UserError):
+    """A file could not be had from the web; nothing is wrong with what the user gave, so the command exits with 1."""
+
+    code = 1
 
 
 def raise_together(problems: Sequence[UserError]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from web import served
 
 # One thread, here and in the commands that tests start: on small tensors more only wait for each other.
 torch.set_num_threads(1)
@@ -26,10 +27,21 @@ def same_draws_in_every_run():
 
 @pytest.fixture(autouse=True)
 def nothing_of_the_user(monkeypatch, tmp_path_factory):
-    """Tests find no cards, caches and data but their own."""
+    """Tests find no cards, caches and data but their own, and ask nobody on the web."""
     for name in ("ROBEVAL_HOME", "ROBEVAL_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ROBEVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("ROBEVAL_OFFLINE", "1")
+
+
+@pytest.fixture
+def web(monkeypatch):
+    """A server on this machine, the only one that may be asked; a connection that breaks is not tried again."""
+    for name in ("ROBEVAL_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("robeval.fetch.download.RETRIES", 0)
+    with served() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

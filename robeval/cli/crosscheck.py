@@ -14,6 +14,8 @@ from robeval.cli import ends, options
 @options.out
 @click.option("--limit", type=int, default=100, show_default=True, help="Only the first so many samples.")
 @options.microbatch
+@options.data
+@options.sample
 @options.data_root
 @options.device
 @options.seed
@@ -24,6 +26,8 @@ def command(
     out: Path,
     limit: int,
     microbatch: int | None,
+    data: str | None,
+    sample: str | None,
     data_root: Path | None,
     device: str,
     seed: int,
@@ -37,6 +41,7 @@ def command(
         from rich.console import Console
 
         from robeval import api
+        from robeval.cli import fetching
         from robeval.cli.session import run_shown
         from robeval.reports import agreement
         from robeval.reports.render import terminal
@@ -47,7 +52,9 @@ def command(
         console = Console(highlight=False)
         asked = resolved(suites.load(suite))
         check = with_references(asked)
-        job = api.prepare(model, check.suite, None, checkpoint, data_root, device, microbatch, limit, seed)
+        with fetching.shown() as listen:
+            given = (data, checkpoint, data_root, device, microbatch, limit, seed, None, sample, listen)
+            job = api.prepare(model, check.suite, *given)
         evaluation = run_shown(console, job, out)
         for table in (
             agreement.agreement(evaluation.samples, check.pairs, asked.id),

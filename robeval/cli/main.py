@@ -19,8 +19,8 @@ COMMANDS = {
     "train": "Train the model of a card.",
     "suites": "List the suites, or show one.",
     "attacks": "List the attacks and their parameters.",
-    "zoo": "List the models; show, inspect, convert or verify one.",
-    "data": "List the data sets and where their files are looked for.",
+    "zoo": "List the models; show, fetch, inspect, convert or verify one.",
+    "data": "List the data sets; fetch or verify their files.",
 }
 
 INTERRUPTED = 130
@@ -64,12 +64,12 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command; what the user can mend ends in one message on stderr and exit code 2."""
+    """Run the command; what the user can mend ends in one message on stderr and exit code 2 (1 if the web failed)."""
     try:
         group.main(standalone_mode=False, prog_name="robeval")
     except UserError as error:
         click.echo(f"robeval: {error}", err=True)
-        sys.exit(2)
+        sys.exit(error.code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(2)

@@ -10,6 +10,13 @@ out = click.option(
 checkpoint = click.option(
     "--checkpoint", type=click.Path(path_type=Path), help="Weights for the model, instead of the card's file."
 )
+data = click.option(
+    "--data",
+    help="Images in place of the suite's: a data set, FILE.npz (x and y), NAME_X.npy or a folder of class folders.",
+)
+sample = click.option(
+    "--sample", help="Only these samples: START:STOP, or stratified:N:SEED, in which each class has its share."
+)
 limit = click.option("--limit", type=int, help="Only the first so many samples.")
 microbatch = click.option("--microbatch", type=int, help="Batch shape in rows; chosen by a short probe if not given.")
 

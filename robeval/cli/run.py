@@ -21,6 +21,8 @@ from robeval.cli import ends, options
 @options.out
 @options.limit
 @options.microbatch
+@options.data
+@options.sample
 @options.data_root
 @options.device
 @options.seed
@@ -31,6 +33,8 @@ def command(
     out: Path,
     limit: int | None,
     microbatch: int | None,
+    data: str | None,
+    sample: str | None,
     data_root: Path | None,
     device: str,
     seed: int,
@@ -42,7 +46,12 @@ def command(
     """
     with ends.kept(out):
         from robeval import api
+        from robeval.cli import fetching
         from robeval.cli.session import run_jobs
 
-        job = api.prepare(list(models), suite, None, checkpoint, data_root, device, microbatch, limit, seed)
+        with fetching.shown() as listen:
+            job = api.prepare(
+                list(models), suite, data, checkpoint, data_root, device, microbatch, limit, seed,
+                sample=sample, on_fetch=listen,
+            )  # fmt: skip
         run_jobs([job], out)

@@ -22,6 +22,8 @@ from robeval.cli import ends, options
 @options.out
 @options.limit
 @options.microbatch
+@options.data
+@options.sample
 @options.data_root
 @options.device
 @options.seed
@@ -32,6 +34,8 @@ def command(
     out: Path,
     limit: int | None,
     microbatch: int | None,
+    data: str | None,
+    sample: str | None,
     data_root: Path | None,
     device: str,
     seed: int,
@@ -44,6 +48,7 @@ def command(
     """
     with ends.kept(out):
         from robeval import api
+        from robeval.cli import fetching
         from robeval.cli.session import run_jobs
         from robeval.errors import Problems, raise_together
         from robeval.suites import load as suites
@@ -51,22 +56,14 @@ def command(
         dataset = suites.load(suite).dataset
         victims = [_full(name, dataset) for name in targets]
         problems = Problems()
-        jobs = [
-            problems.attempt(
-                api.prepare,
-                victims,
-                suite,
-                None,
-                None,
-                data_root,
-                device,
-                microbatch,
-                limit,
-                seed,
-                _full(name, dataset),
-            )
-            for name in sources
-        ]
+        with fetching.shown() as listen:
+            jobs = [
+                problems.attempt(
+                    api.prepare, victims, suite, data, None, data_root, device, microbatch, limit, seed,
+                    _full(name, dataset), sample, listen,
+                )
+                for name in sources
+            ]  # fmt: skip
         raise_together(problems)
         run_jobs(jobs, out)
 

@@ -20,7 +20,7 @@ class _Zoo(click.Group):
 
 @click.group(cls=_Zoo)
 def command() -> None:
-    """List the models; show, inspect, convert or verify one."""
+    """List the models; show, fetch, inspect, convert or verify one."""
 
 
 @command.command("list")
@@ -64,6 +64,23 @@ def show(name: str) -> None:
     except UserError as error:
         weights = f"Weights: {error}"
     console.print(weights, markup=False, soft_wrap=True)
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+def fetch(names: tuple[str, ...]) -> None:
+    """Fetch the weights of models that are not there yet from where their cards say, into the cache, and check them."""
+    from robeval.cli import fetching
+    from robeval.zoo import cards, checkpoints
+    from robeval.zoo.obtain import obtain
+
+    for card in [cards.load(name, "NAME") for name in names]:
+        with fetching.shown() as listen:
+            path = obtain(card, None, listen)
+        sha256 = checkpoints.verify(card, path)
+        known = card.checkpoint and card.checkpoint.sha256
+        said = "that of the card" if known else "the card names none; put it there to be sure of the file from now on"
+        click.echo(f"{card.id}: {path}\n  sha256 {sha256} ({said})")
 
 
 @command.command()
@@ -118,12 +135,17 @@ def verify(name: str, checkpoint: Path | None, limit: int | None, data_root: Pat
     """Check a model: its natural accuracy against its card, and that its answers belong to single images."""
     from rich.console import Console
 
+    from robeval.cli import fetching
     from robeval.reports.render import terminal
     from robeval.run.verify import verify as work
     from robeval.values.table import Table
     from robeval.zoo import cards
+    from robeval.zoo.obtain import obtain
 
-    checks = work(cards.load(name, "NAME"), checkpoint, data_root, limit)
+    card = cards.load(name, "NAME")
+    with fetching.shown() as listen:
+        weights = obtain(card, checkpoint, listen)
+    checks = work(card, weights, data_root, limit)
     rows = tuple((each.name, each.verdict, each.evidence) for each in checks)
     Console(highlight=False).print(terminal.render(Table(name, ("check", "", "evidence"), rows)))
     if any(each.verdict == "FAIL" for each in checks):

@@ -1,18 +1,14 @@
 """CIFAR-10, from its Python or its binary version."""
 
-import io
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robeval.datasets.files import Published, check, missing
+from robeval.datasets.cifar import read_batch
+from robeval.datasets.files import Download, Published, content, missing, refuse_labels
 from robeval.datasets.registry import dataset
-from robeval.errors import UserError
-from robeval.shelf import reading
+from robeval.values.remote import Remote
 
 SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 PYTHON = {
@@ -25,11 +21,22 @@ PYTHON = {
 }
 # Each image is a byte for its class and 3 x 32 x 32 for its pixels. No md5 of these files is published.
 BINARY = {f"{name}.bin": Published(10000 * 3073, "") for name in PYTHON}
+ARCHIVE = Remote(
+    "cifar-10-python.tar.gz",
+    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    170498071,
+    "md5:c58f30108f718f92721af3b95e74349a",
+)
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
-@dataset("cifar10", splits=("train", "test"), num_classes=10)
+@dataset(
+    "cifar10",
+    sizes={"train": 50_000, "test": 10_000},
+    num_classes=10,
+    downloads=[Download(ARCHIVE, "", tuple(f"cifar-10-batches-py/{name}" for name in PYTHON))],
+)
 def cifar10(split: str, roots: tuple[Path, ...]) -> Arrays:
     """60,000 colour photographs, 32x32, of ten kinds of thing (Krizhevsky, 2009); 10,000 are the test images.
 
@@ -48,49 +55,20 @@ def cifar10(split: str, roots: tuple[Path, ...]) -> Arrays:
             lacking = [name for name in names if not (folder / name).is_file()]
             if not lacking:
                 parts = [read(folder / name, files[name]) for name in names]
+                if len(parts) == 1:
+                    return parts[0]
                 return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
             folders.append(folder)
             absent.append(lacking)
     raise missing("cifar10", min(absent, key=len, default=list(PYTHON)), folders, SOURCE)
 
 
-class _Unpickler(pickle.Unpickler):
-    """Makes numpy arrays and plain values, and nothing else."""
-
-    _KNOWN: Mapping[str, Any] = {
-        "ndarray": np.ndarray,
-        "dtype": np.dtype,
-        "_reconstruct": np.empty(0).__reduce__()[0],
-    }
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        """The numpy name, under its old or its new module."""
-        if module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray") and name in self._KNOWN:
-            return self._KNOWN[name]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
 def _read_python(path: Path, expected: Published) -> Arrays:
-    """A pickled dictionary with `data`, (n, 3072), and `labels`; written by Python 2, so its keys are bytes."""
-    content = _content(path, expected)
-    try:
-        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-    except pickle.UnpicklingError as error:
-        raise UserError(f"this is no batch of CIFAR-10: {error}", where=path, fix=f"Get it from {SOURCE}.") from None
-    return batch[b"data"].reshape(-1, 3, 32, 32), np.array(batch[b"labels"], dtype=np.int64)
+    return read_batch(path, expected, "labels", 10, SOURCE)
 
 
 def _read_binary(path: Path, expected: Published) -> Arrays:
-    records = np.frombuffer(_content(path, expected), dtype=np.uint8).reshape(-1, 3073)
+    records = np.frombuffer(content(path, expected, SOURCE), dtype=np.uint8).reshape(-1, 3073)
     y = records[:, 0].astype(np.int64)
-    if y.max() > 9:
-        found = f"image {int((y > 9).argmax())} has the label {y[y > 9][0]}, expected 0 to 9"
-        raise UserError(found, where=path, fix=f"Get the file again from {SOURCE}.")
+    refuse_labels(y.tolist(), 10, path, SOURCE)
     return records[:, 1:].reshape(-1, 3, 32, 32), y
-
-
-def _content(path: Path, expected: Published) -> bytes:
-    with reading(path), path.open("rb") as file:
-        content = file.read(expected.size + 1)
-    check(content, expected, path, SOURCE)
-    return content

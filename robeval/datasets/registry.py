@@ -4,8 +4,8 @@ import hashlib
 import importlib
 import os
 import pkgutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +16,41 @@ from torch import Tensor
 
 import robeval.datasets
 from robeval import shelf
+from robeval.datasets.files import Download
+from robeval.datasets.pictures import Pictures
 from robeval.errors import UserError, nearest
 
-Pixels = NDArray[np.uint8] | NDArray[np.float32]
+Pixels = NDArray[np.uint8] | NDArray[np.float32] | Pictures
+Labels = NDArray[np.int64]
+Read = Callable[[str, tuple[Path, ...]], tuple[Pixels, Labels]]
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The images and labels of one split, in their official order.
+    """The images and labels of one split, in their official order, or some of them.
 
     Attributes:
-        x: uint8 in 0..255 or float32 in [0, 1], (n, c, h, w).
+        x: uint8 in 0..255 or float32 in [0, 1], (n, c, h, w); image files are decoded when they are asked for.
         y: classes, int64 (n,).
-        content: digest of both arrays.
+        content: digest of the images and labels, and of the ids where they are not all.
+        chosen: the place of each in the official order, int64 (n,); None if they are all.
     """
 
     dataset: str
     split: str
     x: Pixels
-    y: NDArray[np.int64]
+    y: Labels
     num_classes: int
     content: str
+    chosen: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """The place of each in the official order, int64 (n,), by which random numbers are drawn for it."""
+        return np.arange(len(self)) if self.chosen is None else self.chosen
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -54,31 +65,50 @@ class Samples:
             images = images.float() / 255
         return images, torch.from_numpy(self.y[start:stop].copy())
 
+    def take(self, rows: NDArray[np.int64], called: str) -> "Samples":
+        """Only those in some places, with `called` added to the split's name; each keeps its id."""
+        x = self.x.take(rows) if isinstance(self.x, Pictures) else self.x[rows]
+        ids = self.ids[rows]
+        content = hashlib.sha256(f"{self.content} {ids.tolist()}".encode()).hexdigest()[:32]
+        return replace(self, split=f"{self.split} {called}", x=x, y=self.y[rows], content=content, chosen=ids)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A data set in the catalog; `read(split, roots)` gives its pixels and labels."""
+    """A data set in the catalog.
+
+    Attributes:
+        sizes: how many samples each split has, 0 where that is not published.
+        read: gives pixels and labels of `(split, roots)`.
+        downloads: its files on the web; empty where people have to get them themselves, or where there are none.
+    """
 
     name: str
-    splits: tuple[str, ...]
+    sizes: Mapping[str, int]
     num_classes: int
-    read: Callable[[str, tuple[Path, ...]], tuple[Pixels, NDArray[np.int64]]]
+    read: Read
     summary: str
+    downloads: tuple[Download, ...]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of its parts."""
+        return tuple(self.sizes)
 
 
 _CATALOG: dict[str, Entry] = {}
 
 
 def dataset(
-    name: str, *, splits: tuple[str, ...], num_classes: int
-) -> Callable[[Callable[[str, tuple[Path, ...]], tuple[Pixels, NDArray[np.int64]]]], Entry]:
+    name: str, *, sizes: Mapping[str, int], num_classes: int, downloads: Sequence[Download] = ()
+) -> Callable[[Read], Entry]:
     """Enter a reading function `(split, roots) -> (x, y)` into the catalog under `name`."""
 
-    def enter(read: Callable[[str, tuple[Path, ...]], tuple[Pixels, NDArray[np.int64]]]) -> Entry:
+    def enter(read: Read) -> Entry:
         if name in _CATALOG:
             raise ValueError(f"two data sets are called {name!r}")
         summary = (read.__doc__ or "").strip().splitlines()[0]
-        entry = Entry(name, splits, num_classes, read, summary)
+        entry = Entry(name, sizes, num_classes, read, summary, tuple(downloads))
         _CATALOG[name] = entry
         return entry
 
@@ -105,20 +135,34 @@ def _data_roots(given: Path | None) -> Iterator[Path]:
     yield shelf.cache() / "data"
 
 
+def find(name: str, where: str) -> Entry:
+    """The data set of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    known = catalog()
+    if name not in known:
+        raise UserError(f"unknown data set '{name}'", where=where, fix=nearest(name, known))
+    return known[name]
+
+
 def load(name: str, split: str, roots: tuple[Path, ...] = (), where: str = "dataset") -> Samples:
     """Read one split of a data set.
 
     Raises:
         UserError: the name or split is unknown, or a file is missing, cut or altered.
     """
-    known = catalog()
-    if name not in known:
-        raise UserError(f"unknown data set '{name}'", where=where, fix=nearest(name, known))
-    entry = known[name]
+    entry = find(name, where)
     if split not in entry.splits:
         raise UserError(f"'{name}' has no split '{split}'", where=where, fix=nearest(split, entry.splits))
     x, y = entry.read(split, roots or data_roots())
-    return Samples(name, split, x, y, entry.num_classes, content_digest(x, y))
+    return samples(name, split, x, y, entry.num_classes)
+
+
+def samples(name: str, split: str, x: Pixels, y: Labels, num_classes: int) -> Samples:
+    """All images and labels of a split; nothing is checked."""
+    return Samples(name, split, x, y, num_classes, content_digest(x, y))
 
 
 def given(name: str, split: str, x: NDArray[Any], y: NDArray[Any]) -> Samples:
@@ -147,12 +191,15 @@ def given(name: str, split: str, x: NDArray[Any], y: NDArray[Any]) -> Samples:
     if y.min() < 0 or y.max() >= classes:
         raise UserError(f"classes are {y.min()} to {y.max()}, expected 0 to {classes - 1}", where=where, fix=fix)
     y = y.astype(np.int64)
-    return Samples(name, split, x, y, classes, content_digest(x, y))
+    return samples(name, split, x, y, classes)
 
 
-def content_digest(x: Pixels, y: NDArray[np.int64]) -> str:
+def content_digest(x: Pixels, y: Labels) -> str:
     """A name for exactly these images and labels in this order."""
-    total = hashlib.sha256(f"{x.dtype}{x.shape}".encode())
-    total.update(np.ascontiguousarray(x).data)
+    if isinstance(x, Pictures):
+        total = hashlib.sha256(x.identity().encode())
+    else:
+        total = hashlib.sha256(f"{x.dtype}{x.shape}".encode())
+        total.update(np.ascontiguousarray(x).data)
     total.update(np.ascontiguousarray(y).data)
     return total.hexdigest()[:32]

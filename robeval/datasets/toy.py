@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import hadamard
 
 from robeval.datasets.registry import dataset
 
@@ -22,13 +21,13 @@ SIZES = {"train": 400, "test": 200}
 SMALLEST_MARGIN, LARGEST_MARGIN, LARGEST_NOISE = 50, 300, 15
 
 
-@dataset("toy", splits=("train", "test"), num_classes=2)
+@dataset("toy", sizes=SIZES, num_classes=2)
 def toy(split: str, roots: tuple[Path, ...]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Two linearly separable classes of 4x4 images with known margins; made, not read."""
     return _blobs(split, 2)
 
 
-@dataset("toy_four", splits=("train", "test"), num_classes=4)
+@dataset("toy_four", sizes=SIZES, num_classes=4)
 def toy_four(split: str, roots: tuple[Path, ...]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Four linearly separable classes of 4x4 images with known margins; made, not read."""
     return _blobs(split, 4)
@@ -36,7 +35,14 @@ def toy_four(split: str, roots: tuple[Path, ...]) -> tuple[NDArray[np.float32], 
 
 def patterns(num_classes: int) -> NDArray[np.int64]:
     """The pattern of each class: the weights of the linear model (without bias) that separates them, (k, 16)."""
-    return hadamard(PIXELS)[1 : num_classes + 1].astype(np.int64)
+    return _hadamard()[1 : num_classes + 1].astype(np.int64)
+
+
+def _hadamard() -> NDArray[np.int64]:
+    """A 16x16 matrix of +1 and -1 whose rows are orthogonal; the first is all +1."""
+    from scipy.linalg import hadamard
+
+    return hadamard(PIXELS)
 
 
 def margins(x: NDArray[np.float32], y: NDArray[np.int64], num_classes: int, norm: str) -> NDArray[np.float64]:
@@ -50,7 +56,7 @@ def _blobs(split: str, num_classes: int) -> tuple[NDArray[np.float32], NDArray[n
     draw = np.random.RandomState(["train", "test"].index(split))  # whose numbers are the same in every numpy
     y = np.arange(n, dtype=np.int64) % num_classes
     margin = draw.randint(SMALLEST_MARGIN, LARGEST_MARGIN + 1, size=(n, 1))
-    others = hadamard(PIXELS)[num_classes + 1 :]  # orthogonal to every pattern
+    others = _hadamard()[num_classes + 1 :]  # orthogonal to every pattern
     noise = draw.randint(-LARGEST_NOISE, LARGEST_NOISE + 1, size=(n, len(others))) @ others
     units = UNIT // 2 + margin * patterns(num_classes)[y] + noise
     return (units / UNIT).astype(np.float32).reshape(n, 1, 4, 4), y

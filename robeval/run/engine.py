@@ -29,6 +29,7 @@ def run_cell(
     on_step: Callable[[float], None] | None = None,
     source: Microbatches | None = None,
     images: Tensor | None = None,
+    ids: Tensor | None = None,
 ) -> Verdicts:
     """Verdicts on one slice under one attack.
 
@@ -44,10 +45,12 @@ def run_cell(
         source: the model that the attack sees, if it is another (transfer).
         images: of x's shape; the rows of attacked samples are overwritten with the image that broke them, or with
             the last one that the attack proposed and that is allowed.
+        ids: the samples' places in the whole split, int64 (n,), by which noise is drawn; those of the slice if None.
     """
+    samples = torch.arange(cell.slice.start, cell.slice.stop) if ids is None else ids
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(int(cell.key[:15], 16))
-        return _run_cell(cell, model, x, y, before, on_step, source or model, images)
+        return _run_cell(cell, model, x, y, samples, before, on_step, source or model, images)
 
 
 def _run_cell(
@@ -55,6 +58,7 @@ def _run_cell(
     model: Microbatches,
     x: Tensor,
     y: Tensor,
+    samples: Tensor,
     before: Verdicts | None,
     on_step: Callable[[float], None] | None,
     seen: Microbatches,
@@ -62,8 +66,7 @@ def _run_cell(
 ) -> Verdicts:
     spec = cell.attack
     attack = registry.catalog()[spec.use].function
-    samples = torch.arange(cell.slice.start, cell.slice.stop)
-    clean = _clean(cell, model, x, y) if before is None else torch.tensor(before.clean_predicted).to(y)
+    clean = _clean(cell, model, x, y, samples) if before is None else torch.tensor(before.clean_predicted).to(y)
     sheet = _Sheet(samples, y, clean, before)
     for restart in range(spec.restarts):
         rows = sheet.standing()
@@ -145,7 +148,7 @@ class _Sheet:
         )
 
 
-def _clean(cell: Cell, model: Microbatches, x: Tensor, y: Tensor) -> Tensor:
+def _clean(cell: Cell, model: Microbatches, x: Tensor, y: Tensor, samples: Tensor) -> Tensor:
     """The classes given to the clean images, int64 (n,); a chain's first cell decides for all of it.
 
     Raises:
@@ -154,7 +157,7 @@ def _clean(cell: Cell, model: Microbatches, x: Tensor, y: Tensor) -> Tensor:
     clean = judge(model, x, y, x, cell.attack.threat)
     for rows, what in ((clean.nonfinite, "has logits that are NaN or infinite"), (clean.escaped, "is not in [0, 1]")):
         if rows.any():
-            first = cell.slice.start + int(rows.nonzero()[0])
+            first = int(samples[int(rows.nonzero()[0])])
             raise UserError(
                 f"clean sample {first} of {cell.slice.dataset} {what} ({int(rows.sum())} of {len(rows)} samples)",
                 where=f"model '{cell.model}'",

@@ -65,10 +65,11 @@ def adversarial(
             if isinstance(outcome, CellFailure):
                 fix = "Mend the model or the suite, and run it again."
                 raise UserError(f"the attack failed: {outcome.reason}", where=outcome.cell.attack.id, fix=fix)
-            rows, images = outcome.verdicts.sample, kept.pop(outcome.cell.key).numpy()
-            open_ = outcome.verdicts.attacked & ~found.broken[rows]
-            found.images[rows[open_]] = images[open_]
-            found.broken[rows] |= outcome.verdicts.broken
+            verdicts = outcome.verdicts
+            rows = np.arange(outcome.cell.slice.start, outcome.cell.slice.stop)
+            standing = verdicts.attacked & ~found.broken[rows]
+            found.images[rows[standing]] = kept.pop(outcome.cell.key).numpy()[standing]
+            found.broken[rows] |= verdicts.broken
     return found
 
 

@@ -87,14 +87,16 @@ class Local:
     def _verdicts(self, cell: Cell, before: Verdicts | None) -> Verdicts:
         """The cell's verdicts; short of memory, it is run again with half as many rows at a time."""
         shape = self._shape(cell.model)
-        x, y = (part.to(self._device) for part in self._samples.slice(cell.slice.start, cell.slice.stop))
+        start, stop = cell.slice.start, cell.slice.stop
+        x, y = (part.to(self._device) for part in self._samples.slice(start, stop))
+        ids = torch.from_numpy(self._samples.ids[start:stop])
         while True:
             model = Microbatches(self._models[cell.model].module, shape.rows)
             source = Microbatches(self._sources[cell.source].to(self._device), shape.rows) if cell.source else None
             images = x.clone() if self._keep else None
             try:
                 with exact_arithmetic(shape.threads):
-                    verdicts = run_cell(cell, model, x, y, before, self._on_step(cell), source, images)
+                    verdicts = run_cell(cell, model, x, y, before, self._on_step(cell), source, images, ids)
                 if self._keep and images is not None:
                     self._keep(cell, images.cpu())
                 return verdicts

@@ -33,6 +33,7 @@ class Bound:
 
 
 Count = Annotated[int, Bound(1)]
+Size = Annotated[int, Bound(0)]
 Positive = Annotated[float, Bound(0, open=True)]
 NotNegative = Annotated[float, Bound(0)]
 Share = Annotated[float, Bound(0, high=1)]

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from robeval import shelf
 from robeval.errors import Problems, UserError, raise_together
 from robeval.values.card import Checkpoint, Input, ModelCard, Network, Published
 from robeval.values.digest import digest
-from robeval.values.parameters import Positive, resolve
+from robeval.values.parameters import Positive, Size, resolve
 from robeval.values.threat import Norm, ThreatModel, spell
 from robeval.whole import write_whole
 
@@ -73,8 +74,17 @@ def _input(
     return Input(normalise, mean, std)
 
 
-def _checkpoint(*, file: str, sha256: str = "", source: str = "") -> Checkpoint:
-    return Checkpoint(file, sha256.lower(), source)
+def _checkpoint(
+    *,
+    file: str,
+    sha256: str = "",
+    source: str = "",
+    url: str = "",
+    member: str = "",
+    archive_sha256: str = "",
+    size: Size = 0,
+) -> Checkpoint:
+    return Checkpoint(file, sha256.lower(), source, url, member, archive_sha256.lower(), size)
 
 
 def _published(*, metric: str, value: float, source: str) -> Published:
@@ -160,13 +170,22 @@ def _wrong_input(given: Input | None, where: str) -> list[UserError]:
 
 
 def _wrong_checkpoint(given: Checkpoint | None, where: str) -> list[UserError]:
+    if given is None:
+        return []
     problems = []
-    if given is not None and (given.file in ("", "..") or given.file != Path(given.file).name):
+    if given.file in ("", "..") or given.file != Path(given.file).name:
         found = f"'file' is {given.file!r}, expected the bare name of a file"
         problems.append(UserError(found, where=where, fix="Leave the folder out; --checkpoint takes a path."))
-    if given is not None and not re.fullmatch(r"([0-9a-f]{64})?", given.sha256):
-        found = f"'sha256' is {given.sha256!r}, expected 64 hexadecimal digits"
-        problems.append(UserError(found, where=where, fix="Print it with `sha256sum FILE`, or take the key out."))
+    for key, value in (("sha256", given.sha256), ("archive_sha256", given.archive_sha256)):
+        if not re.fullmatch(r"([0-9a-f]{64})?", value):
+            found = f"'{key}' is {value!r}, expected 64 hexadecimal digits"
+            problems.append(UserError(found, where=where, fix="Print it with `sha256sum FILE`, or take the key out."))
+    if given.url and not re.match(r"https?://[^/\s]", given.url):
+        found = f"'url' is {given.url!r}, expected an address that begins with https:// or http://"
+        problems.append(UserError(found, where=where, fix="Give the address of the file itself, or take the key out."))
+    if given.archive_sha256 and not given.member:
+        found = "'archive_sha256' is given, but no 'member', so nothing would use it"
+        problems.append(UserError(found, where=where, fix="Say which entries are wanted, or take the key out."))
     return problems
 
 
@@ -179,8 +198,8 @@ def text(card: ModelCard) -> str:
     numbers = _given(mean=card.input.mean, std=card.input.std)
     parts.append("\n[input]\n" + _lines({"normalise": card.input.normalise} | numbers))
     if card.checkpoint is not None:
-        known = _given(sha256=card.checkpoint.sha256, source=card.checkpoint.source)
-        parts.append("\n[checkpoint]\n" + _lines({"file": card.checkpoint.file} | known))
+        known = {each.name: getattr(card.checkpoint, each.name) for each in fields(card.checkpoint)}
+        parts.append("\n[checkpoint]\n" + _lines(_given(**known)))
     if card.training:
         parts.append("\n[training]\n" + _lines(card.training))
     for each in card.published:

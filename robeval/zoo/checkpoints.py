@@ -15,6 +15,7 @@ from torch import Tensor
 
 from robeval import shelf
 from robeval.errors import UserError
+from robeval.fetch.download import recorded
 from robeval.values.card import ModelCard
 from robeval.zoo import bundles
 from robeval.zoo.layouts import state_dict
@@ -42,15 +43,15 @@ def locate(card: ModelCard, given: Path | None) -> Path:
     if card.checkpoint is None:
         fix = f"{train}give one with `--checkpoint FILE`, or name it in a section [checkpoint]."
         raise UserError("the card names no file of weights", where=where, fix=fix[0].upper() + fix[1:])
-    name, source = card.checkpoint.file, card.checkpoint.source
-    folders = _folders(card)
-    for folder in folders:
+    name, source = card.checkpoint.file, card.checkpoint.source or card.checkpoint.url
+    places = folders(card)
+    for folder in places:
         if (path := bundles.index(folder / name)).is_file():
             return path
     get = f"get it from {source} and put it" if source else "put it"
-    ways = f"{train}{get} into {folders[-1]}, or give it with `--checkpoint FILE`."
+    ways = f"{train}{get} into {places[-1]}, or give it with `--checkpoint FILE`."
     raise UserError(
-        f"its file of weights, {name}, is in none of: {', '.join(map(str, folders))}",
+        f"its file of weights, {name}, is in none of: {', '.join(map(str, places))}",
         where=where,
         fix=ways[0].upper() + ways[1:],
     )
@@ -59,9 +60,9 @@ def locate(card: ModelCard, given: Path | None) -> Path:
 def whereabouts(card: ModelCard) -> str:
     """Where a card's weights are: "here", "at URL" (its source), "to train" (by `robeval train`), or "not here"."""
     name = card.checkpoint.file if card.checkpoint else ""
-    if name and any((folder / name).is_file() for folder in _folders(card)):
+    if name and any(bundles.index(folder / name).is_file() for folder in folders(card)):
         return "here"
-    if card.checkpoint and card.checkpoint.source:
+    if card.checkpoint and (card.checkpoint.url or card.checkpoint.source):
         return "at URL"
     return "to train" if card.training else "not here"
 
@@ -86,9 +87,12 @@ def verify(card: ModelCard, path: Path) -> str:
     """
     _refuse_strangers(path)
     found = sha256(path)
-    if (expected := pinned(card, path)) and found != expected:
+    expected = pinned(card, path)
+    known, says = expected or recorded(path), f"the card {card.where or card.id} expects"
+    if known and found != known:
+        says = says if expected else f"{path.name}.sha256, made when it was first fetched, says"
         raise UserError(
-            f"the sha256 of the file is {found}, but the card {card.where or card.id} expects {expected}",
+            f"the sha256 of the file is {found}, but {says} {known}",
             where=path,
             fix="Get the file again. To evaluate other weights, copy the card and take out or replace its sha256.",
         )
@@ -138,7 +142,7 @@ def kind(path: Path) -> str:
     return "torch.save, zip archive" if head.startswith(b"PK") else "torch.save, before 2020 (pickle)"
 
 
-def _folders(card: ModelCard) -> list[Path]:
+def folders(card: ModelCard) -> list[Path]:
     """Where a card's weights may lie; people put them into the last one."""
     beside = [Path(card.where).parent.parent / "checkpoints", Path(card.where).parent] if card.where else []
     return [*beside, shelf.cache() / "checkpoints"]

@@ -19,6 +19,7 @@ from robeval.zoo import checkpoints
 from robeval.zoo.archs.registry import build
 from robeval.zoo.carried import check_input
 from robeval.zoo.layouts import fit
+from robeval.zoo.obtain import obtain
 from robeval.zoo.model import LoadedModel, freeze, with_input
 
 
@@ -29,7 +30,7 @@ def load_model(
 
     Args:
         shape: channels, height and width of the images.
-        checkpoint: the file of weights; looked for if None.
+        checkpoint: the file of weights; looked for, and fetched, if None.
 
     Raises:
         UserError: the card's network or input does not fit the images, or its file of weights is missing, not the
@@ -39,7 +40,7 @@ def load_model(
     with torch.random.fork_rng(devices=()):  # what the weights are before the file's replace them is nobody's draw
         network = build(card.network.arch, card.network.params, shape, num_classes, where)
     module = with_input(network, card.input, shape[0], where)
-    path = checkpoints.locate(card, checkpoint)
+    path = obtain(card, checkpoint)
     weights = checkpoints.read(path)
     notes = fit(weights, network, path)  # before the checksum: it can say more of a wrong file
     check_input(weights, card.input, path, where)

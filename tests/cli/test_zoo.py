@@ -127,3 +127,36 @@ def test_a_model_that_fails_a_check_ends_with_1(robeval, home):
     assert said.code == 1
     assert "FAIL" in said.out
     assert "the card states 3.00 (nobody)" in said.out
+
+
+def test_fetch(robeval, refused, home, web):
+    weights = home / "zoo" / "checkpoints" / "small.safetensors"
+    path = home / "zoo" / "cards" / "far.toml"
+    text = (home / "zoo" / "cards" / "small.toml").read_text()
+    path.write_text(text.replace("small.safetensors", "far.safetensors"))
+    assert "is in none of" in refused("zoo", "fetch", "far")
+    url = web.put("far", weights.read_bytes())
+    path.write_text(f'{path.read_text()}\nurl = "{url}"\nsource = "the moon"\n')
+    said = robeval("zoo", "fetch", "far")
+    assert said.code == 0, said.err
+    assert "fetching far.safetensors" in said.err
+    assert "the card names none" in said.out
+    assert "Weights: " in robeval("zoo", "far").out
+
+
+def test_a_run_fetches_weights_or_ends_in_one_message(tiny, home, web, monkeypatch):
+    weights = (home / "zoo" / "checkpoints" / "small.safetensors").read_bytes()
+    (home / "zoo" / "checkpoints" / "small.safetensors").unlink()
+    path = home / "zoo" / "cards" / "small.toml"
+    path.write_text(f'{path.read_text()}\nurl = "{web.put("small", weights)}"\nsource = "the moon"\n')
+    monkeypatch.setenv("ROBEVAL_OFFLINE", "1")
+    said = tiny()
+    assert said.code == 1
+    assert said.out == ""
+    assert said.err.count("robeval: ") == 1
+    for part in ("small.safetensors", web.address, "ROBEVAL_OFFLINE", "Get it from the moon", "checkpoints"):
+        assert part in said.err
+    monkeypatch.delenv("ROBEVAL_OFFLINE")
+    said = tiny()
+    assert said.code == 0, said.err
+    assert "pgd3" in said.out

@@ -10,6 +10,7 @@ import pytest
 
 from robeval.datasets import cifar10 as room
 from robeval.datasets import registry
+from robeval.datasets.cifar import Unpickler
 from robeval.datasets.files import Published
 from robeval.errors import UserError
 
@@ -129,7 +130,7 @@ def test_both_module_paths_of_numpy_are_known():
     content = pickle.dumps(np.arange(3), 3)
     for module in (b"numpy.core.multiarray", b"numpy._core.multiarray"):
         old = content.replace(b"numpy._core.multiarray", module)
-        assert room._Unpickler(io.BytesIO(old)).load().tolist() == [0, 1, 2]
+        assert Unpickler(io.BytesIO(old)).load().tolist() == [0, 1, 2]
 
 
 def test_real_test_images(real_data):

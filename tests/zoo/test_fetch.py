@@ -1,0 +1,163 @@
+"""Weights from where a card says."""
+
+import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from robeval.errors import FetchError, UserError
+from robeval.values.card import Checkpoint, ModelCard, Network
+from robeval.zoo import cards, checkpoints
+from robeval.zoo.obtain import fetch, obtain
+
+CONTENT = b"weights" * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def card(**checkpoint):
+    return ModelCard("net", "Net", "digits", Network("small_cnn"), checkpoint=Checkpoint(**checkpoint), where="net.toml")
+
+
+def place(name):
+    return Path(os.environ["ROBEVAL_CACHE"]) / "checkpoints" / name
+
+
+def test_a_file_that_is_not_there_is_fetched_once(web):
+    net = card(file="net.pt", sha256=SHA256, url=web.put("a/other.pt", CONTENT))
+    told = []
+    assert obtain(net, None, lambda *words: told.append(words)) == place("net.pt")
+    assert place("net.pt").read_bytes() == CONTENT
+    assert told[-1] == ("net.pt", len(CONTENT), len(CONTENT))
+    web.files.clear()
+    assert obtain(net, None) == place("net.pt")
+
+
+def test_without_a_checksum_the_first_one_binds(web):
+    net = card(file="net.pt", url=web.put("net.pt", CONTENT))
+    path = obtain(net, None)
+    assert checkpoints.verify(net, path) == SHA256
+    path.write_bytes(b"altered")
+    with pytest.raises(UserError, match=r"but net\.pt\.sha256, made when it was first fetched, says"):
+        checkpoints.verify(net, path)
+
+
+@pytest.mark.parametrize(
+    ("served", "expected"),
+    [
+        (b"<!doctype html>quota", "a web page came"),
+        (CONTENT[:-1], "sha256"),
+        (None, "the server answered 404"),
+    ],
+)
+def test_what_cannot_be_had_is_one_message(web, served, expected):
+    url = f"{web.address}/net.pt" if served is None else web.put("net.pt", served)
+    net = card(file="net.pt", sha256=SHA256, url=url, source="https://example.org/net")
+    with pytest.raises(FetchError) as caught:
+        obtain(net, None)
+    message = str(caught.value)
+    for part in ("net.toml", "net.pt", url, expected, "https://example.org/net", str(place("net.pt").parent)):
+        assert part in message
+    assert caught.value.__cause__ is None
+    assert caught.value.code == 1
+    assert not place("net.pt").exists()
+
+
+def test_a_given_file_is_never_fetched(web, tmp_path):
+    net = card(file="net.pt", url=web.put("net.pt", CONTENT))
+    with pytest.raises(UserError, match="there is no file"):
+        obtain(net, tmp_path / "none.pt")
+    assert web.asked == []
+
+
+def test_a_card_without_an_address():
+    with pytest.raises(UserError, match="is in none of"):
+        obtain(card(file="net.pt"), None)
+    with pytest.raises(UserError, match="has no 'url'") as caught:
+        fetch(card(file="net.pt", source="a library"))
+    assert "They are at a library." in caught.value.fix
+
+
+def archive(*names):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as zipped:
+        for name in names:
+            zipped.writestr(name, name * 10)
+    return file.getvalue()
+
+
+CHECKPOINT = archive(
+    "models/secret/checkpoint",
+    "models/secret/checkpoint-9.index",
+    "models/secret/checkpoint-9.data-00000-of-00001",
+    "models/secret/checkpoint-90.index",
+)
+
+
+def test_several_files_of_an_archive(web):
+    net = card(
+        file="secret.index",
+        url=web.put("secret.zip", CHECKPOINT),
+        member="models/secret/checkpoint-9",
+        archive_sha256=hashlib.sha256(CHECKPOINT).hexdigest(),
+        size=len(CHECKPOINT),
+    )
+    path = obtain(net, None)
+    assert path == place("secret.index")
+    assert sorted(each.name for each in path.parent.iterdir()) == ["secret.data-00000-of-00001", "secret.index"]
+    assert path.read_text() == "models/secret/checkpoint-9.index" * 10
+
+
+@pytest.mark.parametrize(
+    ("content", "member", "expected"),
+    [
+        (CHECKPOINT, "models/other/checkpoint-9", "none of the files that are wanted is in it"),
+        (archive("net.data"), "net", "the archive has no entry net.index"),
+        (archive("../net.index"), "net", "leads out of the folder"),
+        (CHECKPOINT[:-9], "models/secret/checkpoint-9", "cut or damaged"),
+    ],
+)
+def test_archives_that_cannot_be_used(web, content, member, expected):
+    net = card(file="secret.index", url=web.put("secret.zip", content), member=member)
+    with pytest.raises(UserError) as caught:
+        obtain(net, None)
+    assert expected in str(caught.value)
+    assert not place("secret.index").exists()
+
+
+def test_cards_say_it_all(tmp_path):
+    about = Checkpoint("a.index", "0" * 64, "somewhere", "https://example.org/a.zip", "a/b-9", "1" * 64, 12)
+    net = ModelCard("net", "Net", "digits", Network("small_cnn"), checkpoint=about)
+    cards.write(net, tmp_path / "net.toml")
+    assert cards.load(str(tmp_path / "net.toml")).checkpoint == about
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('url = "ftp://example.org/a"', "'url' is 'ftp://example.org/a'"),
+        ('url = "a.pt"', "begins with https:// or http://"),
+        ('archive_sha256 = "12"', "'archive_sha256' is '12', expected 64 hexadecimal digits"),
+        (f'archive_sha256 = "{"0" * 64}"', "but no 'member'"),
+        ("size = -1", "'size' is -1"),
+    ],
+)
+def test_cards_that_are_wrong(tmp_path, line, expected):
+    path = tmp_path / "net.toml"
+    top = 'title = "Net"\ndataset = "digits"\n[network]\narch = "small_cnn"\n'
+    path.write_text(f'{top}[checkpoint]\nfile = "a.pt"\n{line}\n')
+    with pytest.raises(UserError) as caught:
+        cards.load(str(path))
+    assert expected in str(caught.value)
+
+
+def test_the_shipped_cards_name_files_of_their_own():
+    fetched = [card for card in cards.catalog().values() if card.checkpoint and card.checkpoint.url]
+    assert {"trades_wrn34", "trades_mnist", "akamaster_resnet20"} <= {card.id for card in fetched}
+    names = [card.checkpoint.file for card in fetched]
+    assert len(set(names)) == len(names)
+    for card in fetched:
+        assert card.checkpoint.sha256 or "drive.google.com" in card.checkpoint.url
+        assert card.checkpoint.source
