@@ -68,7 +68,7 @@ def _fits(weights: Mapping[str, Tensor]) -> list[Fit]:
     # The last layer's outputs are some matrix's rows; which one is last, the order of names does not tell.
     outputs = sorted({len(tensor) for tensor in weights.values() if tensor.ndim == 2}) or [CLASSES]
     channels = min((tensor.shape[1] for tensor in weights.values() if tensor.ndim == 4), default=None)
-    shapes = {dataset: shape for dataset, shape in SHAPES.items() if shape[0] == channels}
+    shapes = {dataset: shape for dataset, shape in SHAPES.items() if channels in (None, shape[0])}
     found = []
     for name, params in registry.variants():
         for (dataset, shape), classes in product(shapes.items(), outputs):
