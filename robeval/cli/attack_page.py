@@ -1,10 +1,9 @@
 """The page about all attacks, made from their docstrings and signatures."""
 
-import inspect
 from collections.abc import Iterable
 
 from robeval.attacks.registry import Entry, catalog, is_installed
-from robeval.values.parameters import listed
+from robeval.cli import page as parts
 from robeval.values.table import Table
 
 _HEAD = """# Attacks
@@ -55,26 +54,15 @@ def tables(entries: Iterable[Entry]) -> tuple[Table, Table]:
 
 def description(entry: Entry) -> str:
     """What it is and does, in text."""
-    return f"{_facts(entry)}\n\n{inspect.getdoc(entry.function) or ''}\n"
+    kind = "minimal distance" if entry.minimal else "inside the ball"
+    needs = "gradients" if entry.gradients else "no gradients"
+    return parts.description((", ".join(entry.norms), kind, needs, parts.link(entry.paper)), entry.function)
 
 
-def parameters(entry: Entry) -> tuple[tuple[str, str, str], ...]:
+def parameters(entry: Entry) -> tuple[parts.Row, ...]:
     """Name, allowed values and default of each keyword."""
-    return tuple(listed(entry.function))
+    return parts.parameters(entry.function)
 
 
 def _section(entry: Entry) -> str:
-    parts = [f"## `{entry.name}`\n", description(entry)]
-    if rows := parameters(entry):
-        parts += ["| parameter | may be | default |", "| :-- | :-- | :-- |"]
-        parts += [f"| `{name}` | {allowed} | {default} |" for name, allowed, default in rows]
-        parts += [""]
-    return "\n".join(parts)
-
-
-def _facts(entry: Entry) -> str:
-    """Norms, kind and paper in one line."""
-    kind = "minimal distance" if entry.minimal else "inside the ball"
-    needs = "gradients" if entry.gradients else "no gradients"
-    paper = f"[{entry.paper}](https://arxiv.org/abs/{entry.paper.removeprefix('arXiv:')})" if entry.paper else ""
-    return " · ".join(part for part in (", ".join(entry.norms), kind, needs, paper) if part)
+    return parts.section(entry.name, description(entry), parameters(entry))

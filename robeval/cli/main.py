@@ -17,6 +17,7 @@ COMMANDS = {
     "score": "Score an array of adversarial images by the rules of a public challenge.",
     "crosscheck": "Run the attacks of a suite beside those of other libraries.",
     "train": "Train the model of a card.",
+    "methods": "List the training methods and their parameters.",
     "suites": "List the suites, or show one.",
     "attacks": "List the attacks and their parameters.",
     "zoo": "List the models; show, fetch, inspect, convert or verify one.",

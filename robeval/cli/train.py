@@ -24,7 +24,7 @@ def command(card: str, out: Path, seed: int | None, data_root: Path | None, devi
     """Train the model of CARD, a name (`robeval zoo`) or a TOML file, as its section [training] says.
 
     Writes the weights into OUT/checkpoints and a card that goes with them into OUT/cards; files of the same name
-    there are replaced once training is over.
+    there are replaced once training is over. `robeval methods` lists what [training] may name.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

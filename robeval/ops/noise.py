@@ -7,6 +7,7 @@ and the number of workers change nothing, and the numbers are the same on every 
 
 import hashlib
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import numpy as np
 import torch
@@ -43,6 +44,12 @@ class Noise:
         self._samples = np.asarray(samples, np.int64)
         self._device = device
         self._draws = 0
+
+    def part(self, rows: NDArray[np.int64]) -> "Noise":
+        """The streams of some of the samples, by their place here, from where they stand now."""
+        some = copy(self)
+        some._samples = self._samples[rows]
+        return some
 
     def uniform(self, shape: Sequence[int]) -> Tensor:
         """Float32 (n, *shape), uniform on [0, 1)."""

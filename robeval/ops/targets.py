@@ -37,18 +37,19 @@ def with_true(y: Tensor, wanted: Tensor) -> Tensor:
 
 
 def aim(problem: Problem, rule: Rule) -> Tensor | None:
-    """True and wanted class of each row, int64 (n, 2), or None for the rule "none".
+    """True and wanted class of each row, int64 (n, 2), or None for the rule "none". Cost: 1 forward."""
+    return None if rule == "none" else with_true(problem.y, choose(problem, rule, problem.logits(problem.x)))
+
+
+def choose(problem: Problem, rule: Rule, logits: Tensor) -> Tensor:
+    """The wanted class of each row by the clean logits, float (n, k), int64 (n,); the rule is not "none".
 
     `most_confusing` and `least_likely` are the wrong classes of the largest and smallest clean logit (Bilateral
-    Adversarial Training, section 3.2); `random` is uniform over the wrong classes. Cost: 1 forward.
+    Adversarial Training, section 3.2); `random` is uniform over the wrong classes.
     """
-    if rule == "none":
-        return None
-    order = ranked(problem.logits(problem.x), problem.y)  # (n, k - 1)
-    if rule == "random":
-        share = problem.noise.uniform([1]).double()  # (n, 1)
-        place = (share * order.shape[1]).long()
-        wanted = order.sort(dim=1).values.gather(1, place).squeeze(1)
-    else:
-        wanted = order[:, 0 if rule == "most_confusing" else -1]
-    return with_true(problem.y, wanted)
+    order = ranked(logits, problem.y)  # (n, k - 1)
+    if rule != "random":
+        return order[:, 0 if rule == "most_confusing" else -1]
+    share = problem.noise.uniform([1]).double()  # (n, 1)
+    place = (share * order.shape[1]).long()
+    return order.sort(dim=1).values.gather(1, place).squeeze(1)

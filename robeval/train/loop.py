@@ -17,6 +17,7 @@ from robeval.ops.noise import Noise
 from robeval.ops.problem import Problem
 from robeval.train.modes import eval_mode, threads
 from robeval.train.recipe import Recipe, Settings, read
+from robeval.train.registry import Course
 from robeval.values.card import ModelCard
 from robeval.zoo.archs.registry import build
 from robeval.zoo.model import with_input
@@ -80,24 +81,30 @@ def _epochs(recipe: Recipe, net: nn.Module, samples: Samples, device: torch.devi
     x, y = (tensor.to(device) for tensor in samples.slice(0, len(samples)))
     optimiser = _optimiser(settings, net)
     net.train()
+    memory: dict[str, Tensor] = {}
     for number in range(1, settings.epochs + 1):
         start = time.perf_counter()
         for group in optimiser.param_groups:
             group["lr"] = settings.rate(number)
         total = torch.zeros(2, device=device)  # loss, right answers
+        course = Course(number, settings.epochs, memory)
         for rows in torch.randperm(len(y)).split(settings.batch_size):
-            noise = Noise(settings.seed, recipe.method.name, number, rows.numpy(), device)
-            problem = Problem(Microbatches(net, len(rows)), x[rows], y[rows], recipe.threat, noise)
-            total += _learn(recipe, problem, net, optimiser)
-        loss, accuracy = (total / len(y)).tolist()
+            for replay in range(1, settings.replays + 1):
+                restart = (number - 1) * settings.replays + replay
+                noise = Noise(settings.seed, recipe.method.name, restart, rows.numpy(), device)
+                problem = Problem(Microbatches(net, len(rows)), x[rows], y[rows], recipe.threat, noise)
+                total += _learn(recipe, problem, net, optimiser, course)
+        loss, accuracy = (total / (len(y) * settings.replays)).tolist()
         yield Epoch(number, settings.epochs, loss, accuracy, len(y) / (time.perf_counter() - start))
 
 
-def _learn(recipe: Recipe, problem: Problem, net: nn.Module, optimiser: torch.optim.Optimizer) -> Tensor:
+def _learn(
+    recipe: Recipe, problem: Problem, net: nn.Module, optimiser: torch.optim.Optimizer, course: Course
+) -> Tensor:
     """One step on one batch; its loss and right answers before the step, summed over the batch, (2,)."""
     with eval_mode(net):
         right = (problem.logits(problem.x).argmax(dim=1) == problem.y).sum()
-    loss = recipe.method.function(problem, net, **recipe.params)
+    loss = recipe.method.loss(problem, net, course, recipe.params)
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()

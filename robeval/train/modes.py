@@ -1,10 +1,13 @@
 """What is switched for a while and back again."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Literal
 
 import torch
 from torch import nn
+
+Mode = Literal["train", "eval"]
 
 
 @contextmanager
@@ -17,6 +20,11 @@ def eval_mode(net: nn.Module) -> Iterator[None]:
     finally:
         for module in learning:
             module.training = True
+
+
+def in_mode(net: nn.Module, mode: Mode) -> AbstractContextManager[None]:
+    """Evaluation mode inside the block for "eval"; for "train" everything as it is."""
+    return eval_mode(net) if mode == "eval" else nullcontext()
 
 
 @contextmanager

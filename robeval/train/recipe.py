@@ -18,6 +18,7 @@ class Settings:
 
     Attributes:
         norm, eps: the ball that training perturbs images in; only for methods that do.
+        replays: how often it learns from a batch before the next (free adversarial training's m).
         momentum: of SGD.
         weight_decay: on all weights.
         decay_epochs: the epochs, counted from 1, from which the learning rate is multiplied by `decay_factor`.
@@ -30,6 +31,7 @@ class Settings:
     eps: NotNegative = 0.0
     epochs: Count
     batch_size: Count
+    replays: Count = 1
     learning_rate: Positive
     optimiser: Literal["sgd", "adam"] = "sgd"
     momentum: NotNegative = 0.0
@@ -110,6 +112,9 @@ def _impossible(settings: Settings, method: Entry, count: int, where: str) -> li
     if method.adversarial and settings.eps == 0:
         found = f"'{method.name}' needs a ball, but 'eps' is missing or 0"
         problems.append(UserError(found, where=where, fix='Add the radius in pixel units, for example eps = "8/255".'))
+    if method.adversarial and settings.norm not in method.norms:
+        found = f"'{method.name}' is not defined for norm '{settings.norm}'"
+        problems.append(UserError(found, where=where, fix=f"It can do: {', '.join(method.norms)}."))
     if settings.norm == "linf" and settings.eps > 1:
         found = f"'eps' is {settings.eps:g}, but images are in [0, 1]"
         problems.append(UserError(found, where=where, fix=f'Did you mean "{settings.eps:g}/255"?'))

@@ -133,10 +133,14 @@ def _allowed(hint: Any) -> str:
         return ", ".join(map(_toml, get_args(hint)))
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(_allowed(kind) for kind in get_args(hint) if kind is not type(None))
+    if get_origin(hint) is tuple:
+        return f"a list, each item {_allowed(get_args(hint)[0])}"
     return _word(hint)
 
 
 def _toml(value: object) -> str:
     if value is None:
         return "left out"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     return f'"{value}"' if isinstance(value, str) else str(value).lower()

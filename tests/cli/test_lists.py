@@ -6,6 +6,7 @@ import pytest
 
 from robeval.attacks import registry
 from robeval.datasets import registry as datasets
+from robeval.train import registry as methods
 
 
 def test_suites_lists_all_and_shows_one(robeval, home):
@@ -85,6 +86,19 @@ def test_an_attack_is_shown_with_its_parameters(robeval, refused):
     assert "Did you mean 'pgd'?" in refused("attacks", "pdg")
 
 
+def test_methods_lists_all_with_their_parameters(robeval, refused):
+    said = robeval("methods")
+    assert said.code == 0
+    for name in methods.catalog():
+        assert name in said.out
+    shown = robeval("methods", "trades").out
+    assert "arXiv:1901.08573" in shown
+    assert "Natural risk plus" in shown
+    assert "detach_clean" in shown
+    assert "Parameters" not in robeval("methods", "natural").out
+    assert "Did you mean 'trades'?" in refused("methods", "trade")
+
+
 def test_data_lists_all_and_where_it_looked(robeval, tmp_path, monkeypatch):
     monkeypatch.setenv("ROBEVAL_DATA", str(tmp_path / "mine"))
     said = robeval("data", "--data-root", tmp_path / "given")
@@ -103,6 +117,7 @@ def test_on_a_narrow_screen_everything_is_still_there(robeval, monkeypatch):
         ["zoo"],
         ["zoo", "list", "--dataset", "cifar10"],
         ["attacks"],
+        ["methods"],
         ["data"],
         ["zoo", "trades_mnist"],
     ):
@@ -120,3 +135,14 @@ def test_the_page_about_attacks_is_that_of_this_catalogue(robeval):
     for name, entry in registry.catalog().items():
         assert f"## `{name}`" in page
         assert entry.summary in page
+
+
+def test_the_page_about_methods_is_that_of_this_catalogue(robeval):
+    """If this fails: `robeval methods --markdown > docs/methods.md`."""
+    page = robeval("methods", "--markdown").out
+    assert page == (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    for name, entry in methods.catalog().items():
+        assert f"## `{name}`" in page
+        assert entry.summary in page
+    assert "| `batch_size` | a whole number at least 1 | required |" in page
+    assert "| `eps` | a number at least 0 | 0.0 | the ball that training perturbs images in" in page

@@ -99,3 +99,14 @@ def test_nothing_global_changes_the_numbers():
 
 def test_no_samples():
     assert [len(draw) for draw in draws([])] == [0, 0, 0]
+
+
+def test_a_part_goes_on_with_the_numbers_of_its_samples():
+    whole, again = Noise(3, "it", 0, [7, 8, 9, 10]), Noise(3, "it", 0, [7, 8, 9, 10])
+    whole.uniform([2])
+    again.uniform([2])
+    part = whole.part(np.array([3, 1]))
+    rest = again.normal([5])
+    assert torch.equal(part.normal([5]), rest[[3, 1]])
+    assert torch.equal(part.uniform([1]), again.uniform([1])[[3, 1]])
+    assert torch.equal(whole.normal([5]), rest)  # what a part draws is not taken from the whole

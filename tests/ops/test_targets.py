@@ -4,7 +4,7 @@ import pytest
 import torch
 from doubles import COLOUR, ConvNet, classes, images, problem
 
-from robeval.ops.targets import aim, ranked
+from robeval.ops.targets import aim, choose, ranked
 from robeval.values.threat import ThreatModel
 
 LINF = ThreatModel("linf", 0.1)
@@ -53,4 +53,12 @@ def test_two_classes_leave_no_choice():
 def test_no_target():
     given = problem(MODEL, X, Y, LINF)
     assert aim(given, "none") is None
+    assert given.forwards.sum() == 0
+
+
+@pytest.mark.parametrize("rule", ["most_confusing", "least_likely", "random"])
+def test_who_has_the_clean_logits_needs_no_pass(rule):
+    given = problem(MODEL, X, Y, LINF)
+    chosen = choose(given, rule, MODEL(X))
+    assert torch.equal(chosen, aim(problem(MODEL, X, Y, LINF), rule)[:, 1])
     assert given.forwards.sum() == 0

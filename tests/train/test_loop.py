@@ -79,6 +79,31 @@ def test_same_seed_same_bytes_other_seed_other_bytes(some, tmp_path, method):
     assert one != two
 
 
+def test_replays_learn_from_each_batch_so_often(some, tmp_path):
+    """On one batch of all images, twice in one epoch is once in two."""
+    once = {"method": "natural", "batch_size": 100, "learning_rate": 0.05}
+    still = replace(CARD, network=replace(NETWORK, params={**NETWORK.params, "drop": 0}))
+
+    def net(**changes):
+        card = replace(still, training=once | changes)
+        path = train(card, some, tmp_path, CPU, lambda epoch: None)
+        return load_model(cards.load(str(path)), some.shape, 10).module
+
+    for ours, theirs in zip(net(epochs=1, replays=2).parameters(), net(epochs=2).parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_every_replay_has_noise_of_its_own(some, tmp_path):
+    """The second replay of the first epoch draws what else the second epoch would."""
+    still = replace(CARD, network=replace(NETWORK, params={**NETWORK.params, "drop": 0}))
+    fast = {"method": "fast", "eps": 0.2, "batch_size": 100, "learning_rate": 0.05}
+    heard: list[Epoch] = []
+    for changes in ({"epochs": 2}, {"epochs": 1, "replays": 2}):
+        train(replace(still, training=fast | changes), some, tmp_path, CPU, heard.append)
+    assert heard[2].loss == pytest.approx((heard[0].loss + heard[1].loss) / 2, rel=1e-5)
+    assert heard[2].accuracy == pytest.approx((heard[0].accuracy + heard[1].accuracy) / 2)
+
+
 def test_torch_is_left_as_it_was(some, tmp_path):
     before, threads = torch.get_rng_state(), torch.get_num_threads()
     trained(some, tmp_path, threads=threads + 1)

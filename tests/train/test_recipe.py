@@ -41,7 +41,13 @@ def refusal(training):
 def test_a_recipe_is_read_with_its_defaults():
     read = recipe(TRADES)
     assert read.method.name == "trades"
-    assert read.params == {"beta": 6.0, "steps": 10, "step_size": 2 / 255}
+    assert read.params == {
+        "beta": 6.0,
+        "steps": 10,
+        "step_size": 2 / 255,
+        "detach_clean": False,
+        "attack_mode": "eval",
+    }
     assert read.threat == ThreatModel("linf", 8 / 255)
     settings = read.settings
     assert (settings.epochs, settings.batch_size, settings.momentum, settings.weight_decay) == (76, 128, 0.9, 2e-4)
@@ -59,10 +65,19 @@ def test_natural_needs_no_ball():
     assert "takes no 'eps'" in refusal(NATURAL | {"eps": 0.1})
 
 
+def test_a_norm_that_the_method_is_not_defined_for_is_refused():
+    message = refusal(TRADES | {"norm": "l1"})
+    assert "'trades' is not defined for norm 'l1'" in message
+    assert "It can do: linf, l2." in message
+    exact = {**NATURAL, "method": "linear_exact", "eps": 0.1}
+    assert recipe(exact | {"norm": "l1"}).threat == ThreatModel("l1", 0.1)
+    assert "'free' is not defined for norm 'l2'" in refusal(exact | {"method": "free", "norm": "l2"})
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"method": None}, ["'method' is missing", "madry, natural, trades"]),
+        ({"method": None}, ["'method' is missing", "madry, mart, natural"]),
         ({"method": "trade"}, ["unknown method 'trade'", "Did you mean 'trades'?"]),
         ({"method": ["trades"]}, ["unknown method ['trades']"]),
         ({"epoch": 3}, ["takes no 'epoch'", "Did you mean 'epochs'?"]),

@@ -105,3 +105,5 @@ def test_what_may_be_written_is_listed_in_words():
     assert rows["loss"] == ('"ce", "margin"', '"ce"')
     assert rows["random_start"] == ("true or false", "true")
     assert rows["section"] == ("a section", "left out")
+    assert rows["mean"] == ("a list, each item a number", "[]")
+    assert rows["parts"] == ("a list, each item a section", "[]")

@@ -33,6 +33,7 @@ def build(name, shape=CIFAR, classes=10, **params):
         ("small_cnn_bn", MNIST, {}, 312_586),
         ("resnet2b", CIFAR, {}, 112_006),
         ("net", MNIST, {}, 21_840),
+        ("linear", MNIST, {}, 7_850),
         ("cnn1", MNIST, {}, 1_199_882),
         ("resnet", CIFAR, {}, 11_173_962),
         ("resnet", CIFAR, {"depth": 50}, 23_520_842),
