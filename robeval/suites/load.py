@@ -88,9 +88,7 @@ def _cascade(*, id: str, attacks: tuple[dict[str, Any], ...]) -> None:
     """Attacks in order, each on what the one before left standing."""
 
 
-def _autoattack(
-    *, id: str = "autoattack", version: Version = "standard", threat: dict[str, Any] | None = None
-) -> None:
+def _autoattack(*, id: str = "autoattack", version: Version = "standard", threat: dict[str, Any] | None = None) -> None:
     """The chain of one version of AutoAttack."""
 
 
@@ -148,9 +146,7 @@ class _Reader:
         threat = default if keys["threat"] is None else self.threat(keys["threat"], f"{at}: threat")
         params = {key: value for key, value in section.items() if key not in _OWN_KEYS}
         common = {key: keys[key] for key in ("restarts", "select", "score", "eot")}
-        return AttackSpec(
-            name or keys["use"], keys["use"], threat, params, minimises=keys["minimises"] or "", **common
-        )
+        return AttackSpec(name or keys["use"], keys["use"], threat, params, minimises=keys["minimises"] or "", **common)
 
     def cascade(self, section: Mapping[str, Any], default: ThreatModel, at: str) -> Chain:
         """One `[[cascade]]`."""

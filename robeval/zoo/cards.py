@@ -62,7 +62,10 @@ def _network(*, arch: str) -> str:
 
 
 def _input(
-    *, normalise: Literal["none", "fixed", "per_image"] = "none", mean: tuple[float, ...] = (), std: tuple[float, ...] = ()
+    *,
+    normalise: Literal["none", "fixed", "per_image"] = "none",
+    mean: tuple[float, ...] = (),
+    std: tuple[float, ...] = (),
 ) -> Input:
     return Input(normalise, mean, std)
 

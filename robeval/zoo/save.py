@@ -24,7 +24,9 @@ def save_model(card: ModelCard, network: nn.Module, out: Path) -> Path:
     content = save({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()})
     file = f"{card.id}.safetensors"
     write_whole(out / "checkpoints" / file, content)
-    checkpoint = Checkpoint(file, hashlib.sha256(content).hexdigest(), card.checkpoint.source if card.checkpoint else "")
+    checkpoint = Checkpoint(
+        file, hashlib.sha256(content).hexdigest(), card.checkpoint.source if card.checkpoint else ""
+    )
     path = out / "cards" / f"{card.id}.toml"
     cards.write(replace(card, checkpoint=checkpoint, where=str(path)), path)
     return path
