@@ -12,7 +12,9 @@ from robeval.errors import UserError
 from robeval.values.card import Checkpoint, Input, ModelCard, Network
 from robeval.zoo import checkpoints
 from robeval.zoo.archs import registry
-from robeval.zoo.layouts import misfits
+from robeval.zoo.formats import onnx as onnx_format
+from robeval.zoo.layouts import misfits, normaliser
+from robeval.zoo.onnx import graph
 
 # Images of the data sets that networks are tried with, by the data set a card would name; all have ten classes.
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32), "digits": (1, 8, 8)}
@@ -49,7 +51,8 @@ class Inspection:
             return None
         best = self.fits[0]
         checkpoint = Checkpoint(self.path.name, self.sha256)
-        return ModelCard(self.path.stem, self.path.stem, best.dataset, best.network, Input(), checkpoint)
+        given = normaliser(self.weights) or Input()
+        return ModelCard(self.path.stem, self.path.stem, best.dataset, best.network, given, checkpoint)
 
 
 def inspect(path: Path) -> Inspection:
@@ -60,8 +63,9 @@ def inspect(path: Path) -> Inspection:
     """
     if not path.is_file():
         raise UserError(f"there is no file {path}", where="FILE", fix="Give the path of a file of weights.")
-    weights = checkpoints.read(path)
-    return Inspection(path, checkpoints.kind(path), checkpoints.sha256(path), weights, tuple(_fits(weights)))
+    weights, kind = checkpoints.read(path), checkpoints.kind(path)
+    fits = [*_fits(weights), *(_whole(path) if kind == onnx_format.NAME else [])]
+    return Inspection(path, kind, checkpoints.sha256(path), weights, tuple(fits))
 
 
 def _fits(weights: Mapping[str, Tensor]) -> list[Fit]:
@@ -79,4 +83,16 @@ def _fits(weights: Mapping[str, Tensor]) -> list[Fit]:
                 continue  # images of this size are too small for it
             if not misfits(weights, network):
                 found.append(Fit(Network(name, dict(params)), dataset))
+    return found
+
+
+def _whole(path: Path) -> list[Fit]:
+    """The data sets whose images the network in the file takes."""
+    found = []
+    for dataset, shape in SHAPES.items():
+        try:
+            graph.load(path, shape)
+        except UserError:
+            continue  # it takes other images, or is of a kind that cannot be evaluated
+        found.append(Fit(Network(graph.ARCH), dataset))
     return found

@@ -3,14 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from robeval.errors import UserError
+from robeval.values.card import Input
 
 # Where training scripts put the weights, the commonest first.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
 # What wrappers of networks write before every name.
-PREFIXES = ("module.", "model.")
+PREFIXES = ("module.", "model.", "_orig_mod.")
+# The robustness library saves its attacker, and with it the whole network a second time, and an input layer.
+ATTACKER = "attacker."
+NORMALISER = ("normalizer.new_mean", "normalizer.new_std")
 # Built and saved by the first release of TRADES' WideResNet and never used in its forward pass.
 UNUSED = ("sub_block1.",)
 # How many wrappers may lie around each other.
@@ -22,43 +27,94 @@ SHOWN = 3
 def state_dict(loaded: object, where: object) -> dict[str, Tensor]:
     """The weights by name, out of whatever a training script has wrapped them in.
 
-    The prefixes `module.` and `model.` go if every name has them.
+    The prefixes `module.`, `model.` and `_orig_mod.` go if every name has them. Of a file of the robustness library,
+    the network's second copy goes, and the mean and deviation of its input layer stay, under `NORMALISER`.
 
     Raises:
-        UserError: there are no weights in it, or those of several networks.
+        UserError: there are no weights in it, those of several networks, or a second copy that differs.
     """
-    weights = _unwrap(loaded, where)
-    while prefix := next((each for each in PREFIXES if all(name.startswith(each) for name in weights)), None):
-        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    return weights
+    weights = _once(_bare(_unwrap(loaded, where)), where)
+    inputs = {name: weights.pop(name) for name in NORMALISER if all(each in weights for each in NORMALISER)}
+    return _bare(weights) | inputs
 
 
-def fit(state: Mapping[str, Tensor], module: nn.Module, where: object) -> tuple[str, ...]:
+def normaliser(state: Mapping[str, Tensor]) -> Input | None:
+    """The input layer that came with the weights, if one did."""
+    if not all(name in state for name in NORMALISER):
+        return None
+    mean, std = (tuple(round(float(each), 6) for each in state[name].flatten()) for name in NORMALISER)
+    return Input("fixed", mean, std)
+
+
+def fit(state: Mapping[str, Tensor], module: nn.Module, where: object, given: Input | None = None) -> tuple[str, ...]:
     """Load the weights into the module: every name, every shape; what was left out is said in the notes.
 
-    Only two things may differ: the unused `sub_block1` of TRADES' WideResNet is dropped, and
-    `num_batches_tracked`, which files older than torch 0.4.1 lack, may be missing.
+    Only three things may differ: the unused `sub_block1` of TRADES' WideResNet is dropped; `num_batches_tracked`,
+    which files older than torch 0.4.1 lack, may be missing; and an input layer that came with the weights is dropped,
+    if it is the one that the card gives anyway.
+
+    Args:
+        given: the input layer in front of the module; None where the module is the user's own.
 
     Raises:
-        UserError: names or shapes do not match; lists the first of each.
+        UserError: names or shapes do not match, of which it lists the first, or the input layers do not.
     """
     wanted: dict[str, Tensor] = module.state_dict()
-    dropped = [name for name in state if name.startswith(UNUSED) and name not in wanted]
+    dropped = [name for name in state if name not in wanted and name.startswith(UNUSED)]
+    inputs = None if wanted.keys() & set(NORMALISER) else normaliser(state)
     if problems := misfits(state, module):
         found = f"the weights do not fit the network: {'; '.join(problems)}"
         raise UserError(
             found, where=where, fix="Mend [network] in the model's card, or give the file that belongs to it."
         )
-    kept = {name: tensor for name, tensor in state.items() if name not in dropped}
+    notes = _compared(inputs, given, where) if inputs else []
+    kept = {name: tensor for name, tensor in state.items() if name in wanted}
     module.load_state_dict(_counters(wanted) | kept)
-    return tuple(_notes(kept, wanted, dropped))
+    return (*notes, *_notes(kept, wanted, dropped))
 
 
 def misfits(state: Mapping[str, Tensor], module: nn.Module) -> list[str]:
     """Why the weights cannot be loaded into the module; nothing if they can."""
     wanted: dict[str, Tensor] = module.state_dict()
-    kept = {name: tensor for name, tensor in state.items() if name in wanted or not name.startswith(UNUSED)}
+    spare = (*UNUSED, *(NORMALISER if normaliser(state) else ()))
+    kept = {name: tensor for name, tensor in state.items() if name in wanted or not name.startswith(spare)}
     return _differences(_counters(wanted) | kept, wanted)
+
+
+def _bare(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the prefixes that every name has."""
+    while prefix := next((each for each in PREFIXES if all(name.startswith(each) for name in weights)), None):
+        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return weights
+
+
+def _once(weights: dict[str, Tensor], where: object) -> dict[str, Tensor]:
+    """Without the attacker of the robustness library and its copy of the network, which has to be one."""
+    for name, tensor in weights.items():
+        first = name.removeprefix(ATTACKER).replace("normalize.", "normalizer.", 1)
+        if name.startswith(ATTACKER) and not (first in weights and torch.equal(weights[first], tensor)):
+            raise UserError(
+                f"this file holds a network twice, and the copies differ: '{name}' is not '{first}'",
+                where=where,
+                fix="Which one counts is not in the file: save the one you mean as a file of its own.",
+            )
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(ATTACKER)}
+
+
+def _compared(inputs: Input, given: Input | None, where: object) -> list[str]:
+    """A note on the input layer that came with the weights, where nobody can tell whether the module has it."""
+    numbers = f"mean {list(inputs.mean)} and std {list(inputs.std)}"
+    if given is None:
+        return [f"dropped the file's own input layer ({numbers}): the network has to standardise its images itself"]
+    theirs, ours = (torch.tensor([each.mean, each.std], dtype=torch.float64) for each in (inputs, given))
+    if theirs.shape == ours.shape and torch.allclose(theirs, ours, rtol=0, atol=1e-5):
+        return []
+    stated = f"mean {list(given.mean)} and std {list(given.std)}" if given.mean else f'normalise = "{given.normalise}"'
+    raise UserError(
+        f"the file says that its network takes images with {numbers}, but the card says {stated}",
+        where=where,
+        fix=f'Write into [input]: normalise = "fixed", mean = {list(inputs.mean)}, std = {list(inputs.std)}.',
+    )
 
 
 def _counters(wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,8 +16,7 @@ from robeval.errors import UserError
 from robeval.values.card import ModelCard
 from robeval.values.digest import digest
 from robeval.zoo import checkpoints
-from robeval.zoo.archs.registry import build
-from robeval.zoo.layouts import fit
+from robeval.zoo.assemble import assemble
 from robeval.zoo.model import LoadedModel, freeze, with_input
 
 
@@ -34,12 +33,9 @@ def load_model(
         UserError: the card's network or input does not fit the images, or its file of weights is missing, not the
             one the card names, unreadable, or another network's.
     """
-    where = card.where or f"card '{card.id}'"
-    with torch.random.fork_rng(devices=()):  # what the weights are before the file's replace them is nobody's draw
-        network = build(card.network.arch, card.network.params, shape, num_classes, where)
-    module = with_input(network, card.input, shape[0], where)
     path = checkpoints.locate(card, checkpoint)
-    notes = fit(checkpoints.read(path), network, path)  # before the checksum: it can say more of a wrong file
+    network, notes = assemble(card, shape, num_classes, path)  # before the checksum: it can say more of a wrong file
+    module = with_input(network, card.input, shape[0], card.where or f"card '{card.id}'")
     sha256 = checkpoints.verify(card, path)
     if card.checkpoint is None or not card.checkpoint.sha256:
         notes += (f"the card names no sha256 to check the weights against; that of {path.name} is {sha256}",)
