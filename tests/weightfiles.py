@@ -72,3 +72,27 @@ class Trap:
 
     def __reduce__(self):
         return os.system, (f"touch {self.path}",)
+
+
+def onnx_model(net: nn.Module, batch: object = "n"):
+    """The network above as an ONNX model, its weights under their own names; needs the package onnx."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {name: tensor.numpy() for name, tensor in net.state_dict().items() if tensor.is_floating_point()}
+    norm = [f"1.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
+    nodes = [
+        helper.make_node("Conv", ["image", "0.weight", "0.bias"], ["a"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["a", *norm], ["b"], epsilon=1e-5),
+        helper.make_node("Relu", ["b"], ["c"]),
+        helper.make_node("MaxPool", ["c"], ["d"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Flatten", ["d"], ["e"]),
+        helper.make_node("Gemm", ["e", "5.weight", "5.bias"], ["logits"], transB=1),
+    ]
+    about = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, *SHAPE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, len(weights["5.bias"])])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    return helper.make_model(about, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -34,8 +34,8 @@ def state_dict(loaded: object, where: object) -> dict[str, Tensor]:
         UserError: there are no weights in it, those of several networks, or a second copy that differs.
     """
     weights = _once(_bare(_unwrap(loaded, where)), where)
-    inputs = {name: weights.pop(name) for name in NORMALISER if all(each in weights for each in NORMALISER)}
-    return _bare(weights) | inputs
+    inputs = {name: weights[name] for name in NORMALISER if normaliser(weights)}
+    return _bare({name: tensor for name, tensor in weights.items() if name not in inputs}) | inputs
 
 
 def normaliser(state: Mapping[str, Tensor]) -> Input | None:
@@ -67,10 +67,11 @@ def fit(state: Mapping[str, Tensor], module: nn.Module, where: object, given: In
         raise UserError(
             found, where=where, fix="Mend [network] in the model's card, or give the file that belongs to it."
         )
-    notes = _compared(inputs, given, where) if inputs else []
+    if inputs is not None:
+        _refuse_other(inputs, given, where)
     kept = {name: tensor for name, tensor in state.items() if name in wanted}
     module.load_state_dict(_counters(wanted) | kept)
-    return (*notes, *_notes(kept, wanted, dropped))
+    return tuple(_notes(kept, wanted, dropped))
 
 
 def misfits(state: Mapping[str, Tensor], module: nn.Module) -> list[str]:
@@ -101,17 +102,22 @@ def _once(weights: dict[str, Tensor], where: object) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in weights.items() if not name.startswith(ATTACKER)}
 
 
-def _compared(inputs: Input, given: Input | None, where: object) -> list[str]:
-    """A note on the input layer that came with the weights, where nobody can tell whether the module has it."""
-    numbers = f"mean {list(inputs.mean)} and std {list(inputs.std)}"
+def _refuse_other(inputs: Input, given: Input | None, where: object) -> None:
+    """Raise a UserError if the input layer that came with the weights is not the one in front of the module."""
+    found = f"the file says that its network takes images with mean {list(inputs.mean)} and std {list(inputs.std)}"
     if given is None:
-        return [f"dropped the file's own input layer ({numbers}): the network has to standardise its images itself"]
+        raise UserError(
+            f"{found}, and the module has no place for them",
+            where=where,
+            fix="Write a card, whose [input] can have them, or let the module standardise its images with two buffers, "
+            "normalizer.new_mean and normalizer.new_std.",
+        )
     theirs, ours = (torch.tensor([each.mean, each.std], dtype=torch.float64) for each in (inputs, given))
     if theirs.shape == ours.shape and torch.allclose(theirs, ours, rtol=0, atol=1e-5):
-        return []
+        return
     stated = f"mean {list(given.mean)} and std {list(given.std)}" if given.mean else f'normalise = "{given.normalise}"'
     raise UserError(
-        f"the file says that its network takes images with {numbers}, but the card says {stated}",
+        f"{found}, but the card says {stated}",
         where=where,
         fix=f'Write into [input]: normalise = "fixed", mean = {list(inputs.mean)}, std = {list(inputs.std)}.',
     )

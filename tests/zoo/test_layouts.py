@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from robeval.errors import UserError
-from robeval.zoo.layouts import fit, state_dict
+from robeval.values.card import Input
+from robeval.zoo.layouts import fit, misfits, normaliser, state_dict
 
 WEIGHTS = {"fc.weight": torch.ones(2, 3), "fc.bias": torch.zeros(2)}
 
@@ -25,7 +26,9 @@ def prefixed(prefix):
         {"state_dict": [WEIGHTS], "err": 0.1},
         [WEIGHTS],
         prefixed("module."),
+        prefixed("model."),
         prefixed("module.model."),
+        prefixed("_orig_mod."),
     ],
 )
 def test_usual_wrappings(loaded):
@@ -117,3 +120,73 @@ def test_what_does_not_fit_is_listed(state):
     assert "fc.bias (found whole numbers 2, expected 2)" in message
     assert "[network]" in caught.value.fix
     assert torch.equal(net.fc.weight, before)
+
+
+# The robustness library: the network, the same in the attacker, and an input layer in both
+
+
+CIFAR = Input("fixed", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.201))
+
+
+def robust(**changed):
+    inputs = {"new_mean": CIFAR.mean, "new_std": CIFAR.std}
+    inputs = {name: torch.tensor(values).view(3, 1, 1) for name, values in inputs.items()}
+    weights = Net().state_dict()
+    saved = {f"module.model.{name}": tensor for name, tensor in weights.items()}
+    saved |= {f"module.attacker.model.{name}": tensor.clone() for name, tensor in weights.items()}
+    saved |= {f"module.normalizer.{name}": tensor for name, tensor in inputs.items()}
+    saved |= {f"module.attacker.normalize.{name}": tensor.clone() for name, tensor in inputs.items()}
+    return {"model": saved | {name.replace("__", "."): tensor for name, tensor in changed.items()}, "epoch": 3}
+
+
+def test_a_file_of_the_robustness_library_is_its_network_and_its_input_layer():
+    weights = state_dict(robust(), "net.pt")
+    assert normaliser(weights) == CIFAR
+    assert weights.keys() - Net().state_dict().keys() == {"normalizer.new_mean", "normalizer.new_std"}
+    assert misfits(weights, Net()) == []
+    assert fit(weights, Net(), "net.pt", CIFAR) == ()
+    with pytest.raises(UserError, match=r"mean \[0.4914, 0.4822, 0.4465\] and std .* the module has no place for them"):
+        fit(weights, Net(), "net.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("module__attacker__model__fc__bias", torch.ones(2)),
+        ("module__attacker__model__fc__extra", torch.ones(2)),
+        ("module__attacker__normalize__new_std", torch.ones(3, 1, 1)),
+    ],
+)
+def test_a_second_copy_that_differs_is_refused(name, value):
+    with pytest.raises(UserError, match=f"the copies differ: '{name.removeprefix('module__').replace('__', '.')}'"):
+        state_dict(robust(**{name: value}), "net.pt")
+
+
+@pytest.mark.parametrize(
+    ("given", "stated"),
+    [
+        (Input(), 'normalise = "none"'),
+        (Input("per_image"), 'normalise = "per_image"'),
+        (Input("fixed", (0.5,) * 3, CIFAR.std), "mean [0.5, 0.5, 0.5] and std"),
+        (Input("fixed", (0.5,), (0.5,)), "mean [0.5] and std [0.5]"),
+    ],
+)
+def test_another_input_layer_than_the_cards_is_refused(given, stated):
+    weights = state_dict(robust(), "net.pt")
+    with pytest.raises(UserError) as caught:
+        fit(weights, Net(), "net.pt", given)
+    assert stated in str(caught.value)
+    assert "mean = [0.4914, 0.4822, 0.4465], std = [0.2023, 0.1994, 0.201]" in caught.value.fix
+
+
+def test_an_input_layer_that_the_users_own_module_has_is_loaded_into_it():
+    class Own(Net):
+        def __init__(self):
+            super().__init__()
+            self.normalizer = nn.Module()
+            self.normalizer.register_buffer("new_mean", torch.zeros(3, 1, 1))
+            self.normalizer.register_buffer("new_std", torch.zeros(3, 1, 1))
+
+    net = Own()
+    assert fit(state_dict(robust(), "net.pt"), net, "net.pt") == ()
+    assert torch.allclose(net.normalizer.new_mean.flatten(), torch.tensor(CIFAR.mean))

@@ -84,8 +84,8 @@ def _array(dataset: Any, size: int) -> np.ndarray[Any, Any]:
     """The numbers of a data set, which Keras stores as they are in the file itself."""
     if dataset.external or dataset.is_virtual or dataset.id.get_create_plist().get_nfilters():
         raise ValueError(f"'{dataset.name}' is compressed or stored elsewhere, as Keras never does")
-    if dataset.nbytes > size or dataset.dtype.kind not in "fiu":
-        raise ValueError("it declares tensors that it does not hold")
+    if dataset.nbytes > size or dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8:
+        raise ValueError(f"'{dataset.name}' is larger than the file, or holds no numbers that torch has")
     array = dataset[()]
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 

@@ -1,7 +1,7 @@
 """From an ONNX file to a network with gradients: `[network] arch = "onnx"`, where the file is all there is to know.
 
 The packages that convert ONNX to torch load torchvision, which works with some builds of torch only; hence this one,
-for the operators in `operators.py` and no others.
+for the operators in `operators.py` and `shapes.py` and no others.
 """
 
 import copy
@@ -17,7 +17,8 @@ from robeval import shelf
 from robeval.errors import UserError
 from robeval.zoo.formats import onnx as format_
 from robeval.zoo.formats.refusals import brief, damaged
-from robeval.zoo.onnx.operators import OPERATORS, UnsupportedError
+from robeval.zoo.onnx.operators import OPERATORS
+from robeval.zoo.onnx.shapes import UnsupportedError
 
 ARCH = "onnx"  # what a card calls it
 OLDEST = 7  # opset; before it, arithmetic broadcasts by other rules
@@ -59,7 +60,7 @@ class Graph(nn.Module):
         super().__init__()
         self.steps, self.image, self.logits, self.alone = steps, image, logits, alone
         self.names, self.constants = tuple(weights), dict(constants)
-        self.weights = nn.ParameterList(weights.values())
+        self.weights = nn.ParameterList(nn.Parameter(each, requires_grad=False) for each in weights.values())
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, k) of images (n, c, h, w)."""
@@ -99,6 +100,16 @@ def load(path: Path, shape: tuple[int, int, int]) -> tuple[Graph, int]:
     with shelf.reading(path):
         data = path.read_bytes()
     model = format_.parse(data, path)
+    try:
+        graph = _graph(model, shape, data, path)
+    except UserError:
+        raise
+    except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read
+        raise damaged(path, data, brief(error)) from None
+    return graph, _tried(graph, shape, path)
+
+
+def _graph(model: Any, shape: tuple[int, int, int], data: bytes, path: Path) -> Graph:
     _refuse_unknown(model, path)
     image, alone = _image(model.graph, shape, path)
     steps, numbers = [], {each.name: format_.tensor(each, data, path) for each in model.graph.initializer}
@@ -112,8 +123,7 @@ def load(path: Path, shape: tuple[int, int, int]) -> tuple[Graph, int]:
     used = {name for step in steps for name in step.inputs}
     weights = {name: each for name, each in numbers.items() if name in used and each.is_floating_point() and each.ndim}
     constants = {name: each for name, each in numbers.items() if name in used and name not in weights}
-    graph = Graph(tuple(steps), weights, constants, image, model.graph.output[0].name, alone)
-    return graph, _tried(graph, shape, path)
+    return Graph(tuple(steps), weights, constants, image, model.graph.output[0].name, alone)
 
 
 def _refuse_unknown(model: Any, path: Path) -> None:

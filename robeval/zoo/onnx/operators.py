@@ -12,18 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FLOATS = (1, 10, 11, 16)  # kinds of number that Cast knows: float32, float16, float64, bfloat16
-WHOLES = (6, 7)  # int32, int64
-
-
-class UnsupportedError(Exception):
-    """A use of an operator that is not known here."""
-
-
-def _only(fine: bool, what: str) -> None:
-    if not fine:
-        raise UnsupportedError(what)
-
+from robeval.zoo.onnx import shapes
+from robeval.zoo.onnx.shapes import only
 
 # ── layers ──
 
@@ -41,7 +31,7 @@ def conv(
     auto_pad: bytes = b"NOTSET",
 ) -> Tensor:
     """Images (n, c, h, w) with a kernel (out, in, h, w)."""
-    _only(weight.ndim == 4, "over other than two dimensions")
+    only(weight.ndim == 4, "over other than two dimensions")
     around = _around(x, auto_pad, pads, weight.shape[2:], strides, dilations)
     x, padding = _padded(x, around, 0.0)
     return F.conv2d(x, weight, bias, tuple(strides), padding, tuple(dilations), group)
@@ -78,7 +68,7 @@ def batch_normalization(
     spatial: int = 1,
 ) -> Tensor:
     """With the statistics that were kept."""
-    _only(not training_mode and spatial == 1, "in training, or not per channel")
+    only(not training_mode and spatial == 1, "in training, or not per channel")
     return F.batch_norm(x, mean, variance, scale, bias, training=False, eps=epsilon)
 
 
@@ -95,7 +85,7 @@ def max_pool(
 ) -> Tensor:
     """The largest value of each window."""
     around = _around(x, auto_pad, pads, kernel_shape, strides, dilations)
-    _only(len(kernel_shape) == 2 and not (ceil_mode and any(around)), "over other than two dimensions, or ceil_mode")
+    only(len(kernel_shape) == 2 and not (ceil_mode and any(around)), "over other than two dimensions, or ceil_mode")
     x, padding = _padded(x, around, -torch.inf, kernel_shape)
     return F.max_pool2d(x, tuple(kernel_shape), tuple(strides), padding, tuple(dilations), bool(ceil_mode))
 
@@ -114,7 +104,7 @@ def average_pool(
     """The mean of each window; of what lies outside the image nothing counts, unless `count_include_pad`."""
     around = _around(x, auto_pad, pads, kernel_shape, strides, dilations)
     simple = len(kernel_shape) == 2 and set(dilations) == {1} and not (ceil_mode and any(around))
-    _only(simple, "over other than two dimensions, with dilations, or ceil_mode")
+    only(simple, "over other than two dimensions, with dilations, or ceil_mode")
 
     def pool(images: Tensor) -> Tensor:
         return F.avg_pool2d(F.pad(images, around), tuple(kernel_shape), tuple(strides), ceil_mode=bool(ceil_mode))
@@ -144,6 +134,11 @@ def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None, **bou
     least = bounds.pop("min", None) if low is None else float(low)
     most = bounds.pop("max", None) if high is None else float(high)
     return x if least is None and most is None else x.clamp(least, most)
+
+
+def identity(x: Tensor) -> Tensor:
+    """The same."""
+    return x
 
 
 # ── arithmetic ──
@@ -184,113 +179,6 @@ def reduce_mean(
     return x.mean(dim=over or tuple(range(x.ndim)), keepdim=bool(keepdims))
 
 
-# ── shapes ──
-
-
-def flatten(x: Tensor, *, axis: int = 1) -> Tensor:
-    """A matrix: the dimensions before `axis`, and the others."""
-    first = torch.Size(x.shape[: axis if axis >= 0 else x.ndim + axis]).numel()
-    return x.reshape(first, -1)
-
-
-def reshape(x: Tensor, target: Tensor, *, allowzero: int = 0) -> Tensor:
-    """Another shape; 0 means the dimension that is there, -1 what is left."""
-    sizes = target.tolist()
-    return x.reshape([x.shape[i] if size == 0 and not allowzero else size for i, size in enumerate(sizes)])
-
-
-def transpose(x: Tensor, *, perm: Sequence[int] = ()) -> Tensor:
-    """The dimensions in another order; without one, in reverse."""
-    return x.permute(*(perm or reversed(range(x.ndim))))
-
-
-def squeeze(x: Tensor, given: Tensor | None = None, *, axes: Sequence[int] = ()) -> Tensor:
-    """Without these dimensions of size 1."""
-    gone = tuple(axes if given is None else given.tolist())
-    return x.squeeze(gone or tuple(i for i, size in enumerate(x.shape) if size == 1))
-
-
-def unsqueeze(x: Tensor, given: Tensor | None = None, *, axes: Sequence[int] = ()) -> Tensor:
-    """With dimensions of size 1 at these places of the result."""
-    new = list(axes if given is None else given.tolist())
-    for axis in sorted(axis % (x.ndim + len(new)) for axis in new):
-        x = x.unsqueeze(axis)
-    return x
-
-
-def gather(x: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
-    """The entries with these numbers along one axis, whose place the shape of `indices` takes."""
-    axis %= x.ndim
-    rows = (indices % x.shape[axis]).to(x.device)
-    return x.index_select(axis, rows.flatten()).reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
-
-
-def slice_(
-    x: Tensor,
-    starts_: Tensor | None = None,
-    ends_: Tensor | None = None,
-    axes_: Tensor | None = None,
-    steps_: Tensor | None = None,
-    *,
-    starts: Sequence[int] = (),
-    ends: Sequence[int] = (),
-    axes: Sequence[int] = (),
-) -> Tensor:
-    """From `starts` up to `ends` along `axes`."""
-    first = starts if starts_ is None else starts_.tolist()
-    last = ends if ends_ is None else ends_.tolist()
-    along = (axes if axes_ is None else axes_.tolist()) or range(len(first))
-    steps = [1] * len(first) if steps_ is None else steps_.tolist()
-    _only(min(steps, default=1) > 0, "backwards")
-    where = [slice(None)] * x.ndim
-    for axis, start, end, step in zip(along, first, last, steps, strict=True):
-        where[axis] = slice(start, end, step)
-    return x[tuple(where)]
-
-
-def shape_(x: Tensor, *, start: int = 0, end: int | None = None) -> Tensor:
-    """The sizes of the dimensions."""
-    return torch.tensor(x.shape[start:end], dtype=torch.int64)
-
-
-def concat(*parts: Tensor, axis: int) -> Tensor:
-    """One after the other along an axis."""
-    return torch.cat(parts, axis)
-
-
-def pad(
-    x: Tensor,
-    given: Tensor | None = None,
-    constant: Tensor | None = None,
-    axes: Tensor | None = None,
-    *,
-    pads: Sequence[int] = (),
-    value: float = 0.0,
-    mode: bytes = b"constant",
-) -> Tensor:
-    """More on both sides of the dimensions."""
-    sizes = list(pads if given is None else given.tolist())
-    along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in axes.tolist()]
-    half = len(sizes) // 2
-    sides = dict(zip(along, zip(sizes[:half], sizes[half:], strict=True), strict=True))
-    around = [size for axis in reversed(range(x.ndim)) for size in sides.get(axis, (0, 0))]
-    if mode == b"constant":
-        return F.pad(x, around, value=value if constant is None else float(constant))
-    _only(mode in (b"reflect", b"edge") and x.ndim == 4 and not any(around[4:]), f"of mode {mode.decode()} here")
-    return F.pad(x, around[:4], mode="reflect" if mode == b"reflect" else "replicate")
-
-
-def cast(x: Tensor, *, to: int, saturate: int = 1) -> Tensor:
-    """Another kind of number: float32 for every floating point, int64 for every whole one."""
-    _only(to in FLOATS + WHOLES, f"to kind {to}")
-    return x.float() if to in FLOATS else x.long()
-
-
-def identity(x: Tensor) -> Tensor:
-    """The same."""
-    return x
-
-
 def _around(
     x: Tensor,
     auto_pad: bytes,
@@ -326,14 +214,14 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Add": add,
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
-    "Cast": cast,
+    "Cast": shapes.cast,
     "Clip": clip,
-    "Concat": concat,
+    "Concat": shapes.concat,
     "Conv": conv,
     "Div": div,
     "Dropout": dropout,
-    "Flatten": flatten,
-    "Gather": gather,
+    "Flatten": shapes.flatten,
+    "Gather": shapes.gather,
     "Gemm": gemm,
     "GlobalAveragePool": global_average_pool,
     "Identity": identity,
@@ -342,16 +230,16 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "MaxPool": max_pool,
     "Mul": mul,
     "Neg": torch.neg,
-    "Pad": pad,
+    "Pad": shapes.pad,
     "ReduceMean": reduce_mean,
     "Relu": torch.relu,
-    "Reshape": reshape,
-    "Shape": shape_,
+    "Reshape": shapes.reshape,
+    "Shape": shapes.shape_,
     "Sigmoid": torch.sigmoid,
-    "Slice": slice_,
-    "Squeeze": squeeze,
+    "Slice": shapes.slice_,
+    "Squeeze": shapes.squeeze,
     "Sub": sub,
     "Tanh": torch.tanh,
-    "Transpose": transpose,
-    "Unsqueeze": unsqueeze,
+    "Transpose": shapes.transpose,
+    "Unsqueeze": shapes.unsqueeze,
 }
