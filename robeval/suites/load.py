@@ -152,9 +152,7 @@ class _Reader:
         threat = default if keys["threat"] is None else self.threat(keys["threat"], f"{at}: threat")
         params = {key: value for key, value in section.items() if key not in _OWN_KEYS}
         common = {key: keys[key] for key in ("restarts", "select", "score", "eot")}
-        return AttackSpec(
-            name or keys["use"], keys["use"], threat, params, minimises=keys["minimises"] or "", **common
-        )
+        return AttackSpec(name or keys["use"], keys["use"], threat, params, minimises=keys["minimises"] or "", **common)
 
     def cascade(self, section: Mapping[str, Any], default: ThreatModel, at: str) -> Chain:
         """One `[[cascade]]`."""

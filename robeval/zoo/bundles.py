@@ -54,7 +54,9 @@ def read(path: Path) -> dict[str, Tensor] | None:
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - len(MAGIC), 0))
         if file.read() == MAGIC:
-            fix = "Restore it in TensorFlow and save it there with `tf.train.Saver().save(...)`, which writes version 2."
+            fix = (
+                "Restore it in TensorFlow and save it there with `tf.train.Saver().save(...)`, which writes version 2."
+            )
             raise UserError("this is a TensorFlow checkpoint of version 1, which is not read here", where=path, fix=fix)
     return None
 

@@ -69,7 +69,10 @@ def _threat(*, norm: Norm, eps: Positive) -> ThreatModel:
 
 
 def _input(
-    *, normalise: Literal["none", "fixed", "per_image"] = "none", mean: tuple[float, ...] = (), std: tuple[float, ...] = ()
+    *,
+    normalise: Literal["none", "fixed", "per_image"] = "none",
+    mean: tuple[float, ...] = (),
+    std: tuple[float, ...] = (),
 ) -> Input:
     return Input(normalise, mean, std)
 

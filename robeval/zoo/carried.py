@@ -9,7 +9,7 @@ from robeval.errors import UserError
 from robeval.values.card import Input
 
 # What wrappers of networks write before every name.
-PREFIXES = ("module.", "model.")
+PREFIXES = ("module.", "model.", "_orig_mod.")
 # The mean and the standard deviation of an input layer: RobustBench's two ways, its ImageNet models', and the
 # robustness library's (Engstrom et al., 2019).
 NUMBERS = (
@@ -47,19 +47,28 @@ def check_input(state: Mapping[str, Tensor], wanted: Input, path: object, where:
     Raises:
         UserError: says how they differ.
     """
-    for name in state:
-        if twin := next((original + name[len(copy) :] for copy, original in COPIED.items() if name.startswith(copy)), ""):
-            if twin not in state or not torch.equal(state[twin], state[name]):
-                found = f"it holds two networks: {name} is not the same as {twin}"
-                raise UserError(found, where=path, fix="Save the weights of the one you mean as a file of its own.")
+    for name, twin in _copies(state):
+        if twin not in state or not torch.equal(state[twin], state[name]):
+            found = f"it holds two networks: {name} is not the same as {twin}"
+            raise UserError(found, where=path, fix="Save the weights of the one you mean as a file of its own.")
     saved = input_layer(state)
     if saved is not None and not _same(saved, wanted):
         mean, std = list(saved.mean), list(saved.std)
         raise UserError(
             f"{path} was saved with an input layer that subtracts {mean} and divides by {std}; the card's is another",
             where=f"{where}: [input]",
-            fix=f"Write 'normalise = \"fixed\"', 'mean = {mean}' and 'std = {std}', or give the file that belongs to it.",
+            fix=f"Write 'normalise = \"fixed\"', 'mean = {mean}' and 'std = {std}', or give the card's own file.",
         )
+
+
+def _copies(state: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+    """The names of the attacker's copy, each with that of the original."""
+    return [
+        (name, original + name.removeprefix(copy))
+        for name in state
+        for copy, original in COPIED.items()
+        if name.startswith(copy)
+    ]
 
 
 def input_layer(state: Mapping[str, Tensor]) -> Input | None:

@@ -1,16 +1,9 @@
 """Files of weights: finding one, checking it and reading it. Nothing in a file is ever executed."""
 
 import hashlib
-import io
-import pickle
 import re
-import warnings
-import zipfile
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
-import torch
 from torch import Tensor
 
 from robeval import shelf
@@ -18,13 +11,9 @@ from robeval.errors import UserError
 from robeval.fetch.download import recorded
 from robeval.values.card import ModelCard
 from robeval.zoo import bundles
+from robeval.zoo.formats import registry as formats
+from robeval.zoo.formats.refusals import AGAIN
 from robeval.zoo.layouts import state_dict
-
-AGAIN = "Get the file again, and compare its size with that at its source."
-SAFE = (
-    "Load it where it was made, save only its weights there with `torch.save(model.state_dict(), FILE)`, "
-    "and give that file."
-)
 
 
 def locate(card: ModelCard, given: Path | None) -> Path:
@@ -85,7 +74,7 @@ def verify(card: ModelCard, path: Path) -> str:
     Raises:
         UserError: it is another, or the file is plainly none of weights.
     """
-    _refuse_strangers(path)
+    refuse_strangers(path)
     found = sha256(path)
     expected = pinned(card, path)
     known, says = expected or recorded(path), f"the card {card.where or card.id} expects"
@@ -110,36 +99,25 @@ def pinned(card: ModelCard, path: Path) -> str:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The weights in a file, by name, on the CPU: safetensors, what `torch.save` wrote, or a TensorFlow checkpoint.
+    """The weights in a file, by name, on the CPU: a TensorFlow checkpoint, or what `formats/` says.
 
     Raises:
         UserError: the file is cut, damaged, of another kind, holds no weights, or would have to execute code.
     """
     path = bundles.index(path)
-    _refuse_strangers(path)
+    refuse_strangers(path)
     with shelf.reading(path):
         if (variables := bundles.read(path)) is not None:
             return state_dict(variables, path)
         data = path.read_bytes()
-    if data[8:9] == b"{" and (data[4:8] == bytes(4) or path.suffix == ".safetensors"):
-        return state_dict(_read_safetensors(data, path), path)
-    if data.startswith(b"PK"):  # a zip archive, as torch.save writes today
-        _refuse_wrong_archive(data, path)
-    elif not data.startswith(b"\x80"):  # a pickle, as torch.save wrote until 2020
-        found = f"this is neither safetensors nor written by torch.save; it begins with {data[:8]!r}"
-        raise UserError(found, where=path, fix=SAFE)
-    return state_dict(_read_torch(data, path), path)
+    return state_dict(formats.of(path).read(data, path), path)
 
 
 def kind(path: Path) -> str:
     """How a file of weights that can be read was written."""
     if bundles.holds(path):
         return bundles.KIND
-    with shelf.reading(path), path.open("rb") as file:
-        head = file.read(9)
-    if head[8:9] == b"{" and not head.startswith(b"PK"):
-        return "safetensors"
-    return "torch.save, zip archive" if head.startswith(b"PK") else "torch.save, before 2020 (pickle)"
+    return formats.of(path).name
 
 
 def folders(card: ModelCard) -> list[Path]:
@@ -148,8 +126,8 @@ def folders(card: ModelCard) -> list[Path]:
     return [*beside, shelf.cache() / "checkpoints"]
 
 
-def _refuse_strangers(path: Path) -> None:
-    """Downloads that are no files of weights, told by how they begin."""
+def refuse_strangers(path: Path) -> None:
+    """Raise a UserError for downloads that are no files of weights, told by how they begin."""
     with shelf.reading(path), path.open("rb") as file:
         head = file.read(512)
     if not head:
@@ -166,60 +144,3 @@ def _refuse_strangers(path: Path) -> None:
             where=path,
             fix="Run `git lfs pull` in the repository it is from, and give the file again.",
         )
-
-
-def _refuse_wrong_archive(data: bytes, path: Path) -> None:
-    """`torch.save` writes zip archives without compression, so one cannot hold more than its size."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise _damaged(path, data, str(error)) from None
-    declared = sum(entry.file_size for entry in entries)
-    if declared > len(data):
-        raise _damaged(path, data, f"its entries declare {declared} bytes")
-    if any("/code/" in entry.filename for entry in entries):
-        raise _needs_code(path, "TorchScript")
-
-
-def _read_safetensors(data: bytes, path: Path) -> object:
-    try:
-        return safetensors.torch.load(data)
-    except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read
-        raise _damaged(path, data, _brief(error)) from None
-
-
-def _read_torch(data: bytes, path: Path) -> object:
-    """What `torch.save` wrote, as far as it is tensors and plain values: `weights_only` refuses everything else."""
-    try:
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # about what is refused below
-            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        name = re.search(r"(?:GLOBAL|Unsupported class|instantiate) ([\w.]+)", str(error))
-        raise _needs_code(path, name[1] if name else "") from None
-    except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read
-        raise _damaged(path, data, _brief(error)) from None
-
-
-def _needs_code(path: Path, name: str) -> UserError:
-    what = f" ({name})" if name else ", or is damaged"
-    return UserError(
-        f"this file holds more than tensors and plain values{what}; loading that may execute code, so it was refused "
-        "and nothing in it was executed",
-        where=path,
-        fix=SAFE,
-    )
-
-
-def _damaged(path: Path, data: bytes, reason: str) -> UserError:
-    return UserError(f"the file ({len(data)} bytes) is cut or damaged: {reason}", where=path, fix=AGAIN)
-
-
-def _brief(error: Exception) -> str:
-    """The first sentence of a library's message, in our words where theirs say little."""
-    message = str(error).strip()
-    if re.search("allocat|byte size|expected size|resiz|overflow|offset", message):
-        return "it declares tensors that it does not hold"
-    if isinstance(error, EOFError):
-        return "it ends too early"
-    return re.split(r"\.\s|\n", message, maxsplit=1)[0][:200] or type(error).__name__

@@ -9,6 +9,7 @@ from torch import nn
 
 from robeval.errors import UserError
 from robeval.zoo import checkpoints
+from robeval.zoo.carried import input_layer
 from robeval.zoo.layouts import fit
 
 _FORM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -46,5 +47,12 @@ def make(name: str, checkpoint: Path | None) -> nn.Module:
         fix = "Let it return an nn.Module that maps images in [0, 1] to logits."
         raise UserError(f"'{name}' gives a {type(network).__name__}, expected an nn.Module", where="--model", fix=fix)
     if checkpoint is not None:
-        fit(checkpoints.read(checkpoint), network, checkpoint)
+        weights = checkpoints.read(checkpoint)
+        if input_layer(weights) and input_layer(network.state_dict()) is None:
+            raise UserError(
+                "the file holds mean and deviation of an input layer, and the module has no place for them",
+                where=checkpoint,
+                fix="Write a card, whose [input] can have them, or give the module such buffers.",
+            )
+        fit(weights, network, checkpoint)
     return network

@@ -14,7 +14,9 @@ from robeval.values.card import Checkpoint, Input, ModelCard, Network
 from robeval.zoo import bundles, checkpoints
 from robeval.zoo.archs import registry
 from robeval.zoo.carried import input_layer
+from robeval.zoo.formats import onnx as onnx_format
 from robeval.zoo.layouts import misfits, same_names
+from robeval.zoo.onnx import graph
 
 # Images of the data sets that networks are tried with, by the data set a card would name; all have ten classes.
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32), "digits": (1, 8, 8)}
@@ -46,7 +48,7 @@ class Inspection:
     fits: tuple[Fit, ...]
 
     def card(self) -> ModelCard | None:
-        """A card for the first network that fits; its owner has to mend title, source and, unless it is in the file, input."""
+        """A card for the first network that fits; title, source and, if not in the file, input are to be mended."""
         if not self.fits:
             return None
         best = self.fits[0]
@@ -64,8 +66,9 @@ def inspect(path: Path) -> Inspection:
     path = bundles.index(path)
     if not path.is_file():
         raise UserError(f"there is no file {path}", where="FILE", fix="Give the path of a file of weights.")
-    weights = checkpoints.read(path)
-    return Inspection(path, checkpoints.kind(path), checkpoints.sha256(path), weights, tuple(_fits(weights)))
+    weights, kind = checkpoints.read(path), checkpoints.kind(path)
+    fits = [*_fits(weights), *(_whole(path) if kind == onnx_format.NAME else [])]
+    return Inspection(path, kind, checkpoints.sha256(path), weights, tuple(fits))
 
 
 def _fits(weights: Mapping[str, Tensor]) -> list[Fit]:
@@ -95,3 +98,15 @@ def _skeleton(place: int, shape: tuple[int, int, int], classes: int) -> nn.Modul
             return registry.build(name, params, shape, classes, "")
     except (UserError, RuntimeError):
         return None
+
+
+def _whole(path: Path) -> list[Fit]:
+    """The data sets whose images the network in the file takes."""
+    found = []
+    for dataset, shape in SHAPES.items():
+        try:
+            graph.load(path, shape)
+        except UserError:
+            continue  # it takes other images, or is of a kind that cannot be evaluated
+        found.append(Fit(Network(graph.ARCH), dataset))
+    return found

@@ -105,4 +105,6 @@ def _link(paper: str) -> str:
 def _letter(place: int) -> str:
     """a to z, then aa, ab and so on."""
     letters = string.ascii_lowercase
-    return letters[place] if place < len(letters) else _letter(place // len(letters) - 1) + letters[place % len(letters)]
+    return (
+        letters[place] if place < len(letters) else _letter(place // len(letters) - 1) + letters[place % len(letters)]
+    )

@@ -16,11 +16,9 @@ from robeval.errors import UserError
 from robeval.values.card import ModelCard
 from robeval.values.digest import digest
 from robeval.zoo import checkpoints
-from robeval.zoo.archs.registry import build
-from robeval.zoo.carried import check_input
-from robeval.zoo.layouts import fit
-from robeval.zoo.obtain import obtain
+from robeval.zoo.assemble import assemble
 from robeval.zoo.model import LoadedModel, freeze, with_input
+from robeval.zoo.obtain import obtain
 
 
 def load_model(
@@ -36,14 +34,9 @@ def load_model(
         UserError: the card's network or input does not fit the images, or its file of weights is missing, not the
             one the card names, unreadable, or another network's.
     """
-    where = card.where or f"card '{card.id}'"
-    with torch.random.fork_rng(devices=()):  # what the weights are before the file's replace them is nobody's draw
-        network = build(card.network.arch, card.network.params, shape, num_classes, where)
-    module = with_input(network, card.input, shape[0], where)
     path = obtain(card, checkpoint)
-    weights = checkpoints.read(path)
-    notes = fit(weights, network, path)  # before the checksum: it can say more of a wrong file
-    check_input(weights, card.input, path, where)
+    network, notes = assemble(card, shape, num_classes, path)  # before the checksum: it can say more of a wrong file
+    module = with_input(network, card.input, shape[0], card.where or f"card '{card.id}'")
     sha256 = checkpoints.verify(card, path)
     if not checkpoints.pinned(card, path):
         notes += (f"the card names no sha256 to check the weights against; that of {path.name} is {sha256}",)

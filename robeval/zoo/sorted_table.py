@@ -17,7 +17,7 @@ SHARED = 16  # bytes that names unpack to, for one of the table: each may begin 
 Fields = dict[int, list[Any]]
 
 
-class Damaged(Exception):
+class DamagedError(Exception):
     """What is wrong with the bytes."""
 
 
@@ -25,10 +25,10 @@ def rows(table: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Names, each greater than the last, and values.
 
     Raises:
-        Damaged: the table is cut, changed or compressed.
+        DamagedError: the table is cut, changed or compressed.
     """
     if len(table) < FOOTER or table[-8:] != MAGIC:
-        raise Damaged("the index is cut, or not one of TensorFlow's")
+        raise DamagedError("the index is cut, or not one of TensorFlow's")
     at = len(table) - FOOTER
     for _ in range(2):
         _, at = _varint(table, at)  # where the meta index is, which is empty here
@@ -38,12 +38,12 @@ def rows(table: bytes) -> Iterator[tuple[bytes, bytes]]:
     for _, handle in _block(table, start, size):
         start, at = _varint(handle, 0)
         if start < end:
-            raise Damaged("blocks of the index overlap")
+            raise DamagedError("blocks of the index overlap")
         end = start + _varint(handle, at)[0]
         for name, value in _block(table, start, end - start):
             unpacked += len(name)
             if (last is not None and name <= last) or unpacked > SHARED * len(table):
-                raise Damaged("the names in the index are not in order, or too long")
+                raise DamagedError("the names in the index are not in order, or too long")
             yield name, value
             last = name
 
@@ -52,11 +52,11 @@ def _block(table: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]
     """Names and values: each name is written as how much of the last one it shares, and the rest."""
     end = start + size
     if end + 5 > len(table) or size < 4:
-        raise Damaged("the index is cut, or a block lies outside it")
+        raise DamagedError("the index is cut, or a block lies outside it")
     if crc32c(table[start : end + 1]) != unmask(table[end + 1 : end + 5]):
-        raise Damaged("a checksum in the index is wrong")
+        raise DamagedError("a checksum in the index is wrong")
     if table[end]:
-        raise Damaged("the index is compressed, which TensorFlow's are not")
+        raise DamagedError("the index is compressed, which TensorFlow's are not")
     stop = end - 4 - 4 * int.from_bytes(table[end - 4 : end], "little")  # the end of names: where some of them begin
     key, at = b"", start
     while at < stop:
@@ -66,14 +66,14 @@ def _block(table: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]
         key = key[:shared] + table[at : at + more]
         at += more + length
         if at > stop or len(key) != shared + more or len(key) > NAME:
-            raise Damaged("a name or a value in the index is longer than its block")
+            raise DamagedError("a name or a value in the index is longer than its block")
         yield key, table[at - length : at]
 
 
 def fields(message: object) -> Fields:
     """The fields of a protobuf message by number, in order: whole numbers, or bytes."""
     if not isinstance(message, bytes):
-        raise Damaged("an entry of the index has a number where a message belongs")
+        raise DamagedError("an entry of the index has a number where a message belongs")
     found: Fields = {}
     at = 0
     while at < len(message):
@@ -87,7 +87,7 @@ def fields(message: object) -> Fields:
             at += size
         found.setdefault(tag >> 3, []).append(value)
     if at > len(message):
-        raise Damaged("an entry of the index is cut")
+        raise DamagedError("an entry of the index is cut")
     return found
 
 
@@ -101,20 +101,20 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value, at
-    raise Damaged("a number in the index has no end")
+    raise DamagedError("a number in the index has no end")
 
 
 def number(entry: Fields, field: int) -> int:
     """The last number of a field; 0 where there is none, as protobuf has it."""
     value = entry.get(field, [0])[-1]
     if not isinstance(value, int):
-        raise Damaged("an entry of the index has a message where a number belongs")
+        raise DamagedError("an entry of the index has a message where a number belongs")
     return value
 
 
 def unmask(stored: object) -> int:
     """The checksum as it is before LevelDB turns it by 15 bits and adds a constant."""
     if not isinstance(stored, bytes) or len(stored) != 4:
-        raise Damaged("a checksum is missing")
+        raise DamagedError("a checksum is missing")
     turned = (int.from_bytes(stored, "little") - 0xA282EAD8) & 0xFFFFFFFF
     return (turned >> 17 | turned << 15) & 0xFFFFFFFF

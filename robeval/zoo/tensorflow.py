@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from robeval.errors import UserError
 from robeval.zoo.crc32c import crc32c
-from robeval.zoo.sorted_table import Damaged, Fields, fields, number, rows, unmask
+from robeval.zoo.sorted_table import DamagedError, Fields, fields, number, rows, unmask
 
 LONGEST = 1 << 20  # bytes of an index; that of Madry's CIFAR-10 network with its optimiser has 20 thousand
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # a text that TensorFlow 2 adds; no variable
@@ -50,7 +50,7 @@ def files(folder: Traversable, prefix: str) -> list[Traversable]:
 def _reading(folder: Traversable, prefix: str) -> Iterator[None]:
     try:
         yield
-    except Damaged as wrong:
+    except DamagedError as wrong:
         found = f"this TensorFlow checkpoint cannot be read: {wrong}"
         fix = "Get its .index and .data files again, from the same place, and keep them in one folder."
         raise UserError(found, where=folder / f"{prefix}.index", fix=fix) from None
@@ -61,22 +61,22 @@ def _index(folder: Traversable, prefix: str) -> tuple[Fields, dict[str, bytes]]:
     with (folder / f"{prefix}.index").open("rb") as file:
         table = file.read(LONGEST + 1)
     if len(table) > LONGEST:
-        raise Damaged(f"the index is longer than {LONGEST} bytes")
+        raise DamagedError(f"the index is longer than {LONGEST} bytes")
     entries = {name.decode(errors="backslashreplace"): message for name, message in rows(table)}
     if "" not in entries:
-        raise Damaged("the index has no header")
+        raise DamagedError("the index has no header")
     return fields(entries.pop("")), entries
 
 
 def _shards(folder: Traversable, prefix: str, header: Fields) -> list[Traversable]:
     """The data files."""
     if number(header, 2) != 0:
-        raise Damaged("its numbers are big-endian")
+        raise DamagedError("its numbers are big-endian")
     count, found = number(header, 1), []
     for shard in range(count):
         found.append(folder / f"{prefix}.data-{shard:05d}-of-{count:05d}")
         if not found[-1].is_file():
-            raise Damaged(f"its data file {found[-1].name[-90:]} is not there")
+            raise DamagedError(f"its data file {found[-1].name[-90:]} is not there")
     return found
 
 
@@ -92,15 +92,17 @@ def _variables(shards: list[Traversable], entries: dict[str, bytes]) -> dict[str
         shape = [number(fields(size), 1) for each in entry.get(2, ()) for size in fields(each).get(2, ())]
         kind, shard, start, size = (number(entry, field) for field in (1, 3, 4, 5))
         if kind not in TYPES or 7 in entry:
-            raise Damaged(f"{said} is stored in slices, or is not of plain numbers")
+            raise DamagedError(f"{said} is stored in slices, or is not of plain numbers")
         if len(shape) > 8 or not size or size != math.prod(shape) * np.dtype(TYPES[kind]).itemsize:
-            raise Damaged(f"{said} declares {size} bytes, which its shape {'x'.join(map(str, shape[:8]))} does not take")
+            raise DamagedError(
+                f"{said} declares {size} bytes, which its shape {'x'.join(map(str, shape[:8]))} does not take"
+            )
         if shard >= len(contents) or start + size > len(contents[shard]) or size > unread:
-            raise Damaged(f"{said} lies outside the data files, or on top of others")
+            raise DamagedError(f"{said} lies outside the data files, or on top of others")
         unread -= size
         stored = contents[shard][start : start + size]
         if crc32c(stored) != unmask(entry.get(6, [b""])[-1]):
-            raise Damaged(f"the checksum of {said} is wrong")
+            raise DamagedError(f"the checksum of {said} is wrong")
         numbers = np.frombuffer(stored, TYPES[kind]).reshape(shape)
         found[name] = (np.moveaxis(numbers, (-1, -2), (0, 1)) if len(shape) > 1 else numbers).copy()
     return found

@@ -246,7 +246,9 @@ def test_a_wrong_ball_does_not_hide_wrong_attacks(tmp_path):
 
 
 def test_autoattack_is_a_chain_of_its_versions_attacks(suite):
-    added = '[[autoattack]]\n[[autoattack]]\nid = "plus"\nversion = "plus"\n[[autoattack]]\nid = "random"\nversion = "rand"\n\n[[cascade]]'
+    versions = {"plus": "plus", "random": "rand"}
+    others = [f'[[autoattack]]\nid = "{name}"\nversion = "{version}"' for name, version in versions.items()]
+    added = "\n".join(["[[autoattack]]", *others, "", "[[cascade]]"])
     loaded = suites.load(suite(("[[cascade]]", added)))
     chains = {chain.id: chain for chain in loaded.chains}
     assert [spec.id for spec in chains["autoattack"].attacks] == [

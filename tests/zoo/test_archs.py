@@ -38,6 +38,7 @@ def build(name, shape=CIFAR, classes=10, **params):
         ("resnet", CIFAR, {}, 11_173_962),
         ("resnet", CIFAR, {"depth": 50}, 23_520_842),
         ("linear", MNIST, {}, 7_850),
+        ("keras_cnn", MNIST, {}, 210_650),
         ("madry_cnn", MNIST, {}, 3_274_634),
         ("madry_resnet", CIFAR, {}, 45_901_914),
         ("madry_resnet", CIFAR, {"widen_factor": 1}, 464_154),

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pickle
-import warnings
 import zipfile
 from pathlib import Path
 
@@ -122,6 +121,17 @@ def test_what_can_be_read_is_told_by_content(tmp_path, content, name):
     assert all(torch.equal(weights[key], WEIGHTS[key]) for key in WEIGHTS)
 
 
+def test_a_file_of_before_2020_from_a_gpu_is_read_without_one(tmp_path):
+    path = tmp_path / "net.pt"
+    content = saved(WEIGHTS, legacy=True)
+    cpu, gpu = (b"X" + len(name).to_bytes(4, "little") + name for name in (b"cpu", b"cuda:0"))
+    assert cpu in content
+    path.write_bytes(content.replace(cpu, gpu))
+    weights = checkpoints.read(path)
+    assert all(torch.equal(weights[key], WEIGHTS[key]) for key in WEIGHTS)
+    assert {tensor.device.type for tensor in weights.values()} == {"cpu"}
+
+
 def header(declared, data=b""):
     text = json.dumps(declared).encode()
     return len(text).to_bytes(8, "little") + text + data
@@ -136,13 +146,17 @@ def bomb():
     return file.getvalue()
 
 
-def script():
+def packed(entries):
+    """A zip archive."""
     file = io.BytesIO()
-    with warnings.catch_warnings(action="ignore"):
-        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), file)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
     return file.getvalue()
 
 
+# A pickle of dill, which makes types by a function of its own.
+DILL = b"\x80\x04}X\x05\x00\x00\x00modelcdill._dill\n_load_type\nX\x03\x00\x00\x00int\x85Rs."
 HUGE = saved(WEIGHTS, legacy=True).replace(b"K\x06", b"J\xff\xff\xff\x7f")  # 6 numbers become 2 ** 31 - 1
 
 
@@ -167,8 +181,13 @@ HUGE = saved(WEIGHTS, legacy=True).replace(b"K\x06", b"J\xff\xff\xff\x7f")  # 6 
         (pickle.dumps({"a": np.zeros(3)}), "holds more than tensors and plain values"),
         (saved({"a": np.zeros(3)}), "holds more than tensors and plain values"),
         (saved(torch.nn.Linear(2, 2)), "(torch.nn.modules.linear.Linear)"),
-        (script(), "(TorchScript)"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(100), "neither safetensors nor written by torch.save"),
+        (
+            saved({"model": WEIGHTS, "optimizer": torch.optim.SGD(torch.nn.Linear(2, 2).parameters())}),
+            "(torch.optim.sgd.SGD)",
+        ),
+        (DILL, "(dill._dill._load_type)"),
+        (packed({"readme.txt": b"weights"}), "this is a zip archive, but torch.save did not write it"),
+        (b"GGUF" + bytes(100), "this is no file of weights that robeval reads (Keras weights, HDF5"),
         (saved({"state": {}, "param_groups": []}), "it is the state of an optimiser"),
         (saved({}), "it holds nothing"),
         (saved(torch.zeros(3)), "it holds one Tensor"),
@@ -215,8 +234,6 @@ def test_a_planted_pickle_is_never_executed(tmp_path, pack):
     [
         ("NEGATIVE_lenet5_whole_module.pkl", "(LeNet5.LeNet)"),
         ("NEGATIVE_trades_mnist_optimizer_state.tar", "it is the state of an optimiser"),
-        ("autoattack_mnist_keras.weight.h5", "neither safetensors nor written by torch.save"),
-        ("colt_mnist_linf0.1.onnx", "neither safetensors nor written by torch.save"),
     ],
 )
 def test_real_files_that_cannot_be_read(real_data, name, expected):

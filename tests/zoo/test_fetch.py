@@ -18,7 +18,9 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 def card(**checkpoint):
-    return ModelCard("net", "Net", "digits", Network("small_cnn"), checkpoint=Checkpoint(**checkpoint), where="net.toml")
+    return ModelCard(
+        "net", "Net", "digits", Network("small_cnn"), checkpoint=Checkpoint(**checkpoint), where="net.toml"
+    )
 
 
 def place(name):

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from robeval.errors import UserError
+from robeval.values.card import Input
 from robeval.zoo import cards
 from robeval.zoo.archs import registry
 from robeval.zoo.inspect import SHAPES, inspect
@@ -12,7 +13,15 @@ from robeval.zoo.load import load_model
 from robeval.zoo.save import convert
 
 # Net_binary keeps its score under a wrapper's name.
-LARGE = "dm_preact_resnet", "dm_wide_resnet", "madry_resnet", "preact_resnet", "resnet", "resnet_imagenet", "wide_resnet"
+LARGE = (
+    "dm_preact_resnet",
+    "dm_wide_resnet",
+    "madry_resnet",
+    "preact_resnet",
+    "resnet",
+    "resnet_imagenet",
+    "wide_resnet",
+)
 SMALL = [(name, params) for name, params in registry.variants() if name not in LARGE and "outputs" not in params]
 
 
@@ -53,6 +62,19 @@ def test_the_ready_made_card_loads_the_file(tmp_path):
     cards.write(found.card(), tmp_path / "mine.toml")
     model = load_model(cards.load(str(tmp_path / "mine.toml")), SHAPES["mnist"], 10)
     assert model.module(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_the_input_layer_of_the_robustness_library_goes_into_the_card(tmp_path):
+    state = weights("resnet_option_a", {}, "cifar10")
+    inputs = {f"module.normalizer.new_{name}": torch.full((3, 1, 1), 0.5) for name in ("mean", "std")}
+    torch.save(
+        {"model": {f"module.model.{name}": tensor for name, tensor in state.items()} | inputs}, tmp_path / "w.pt"
+    )
+    card = inspect(tmp_path / "w.pt").card()
+    assert card.network.arch == "resnet_option_a"
+    assert card.input == Input("fixed", (0.5,) * 3, (0.5,) * 3)
+    cards.write(card, tmp_path / "mine.toml")
+    load_model(cards.load(str(tmp_path / "mine.toml")), SHAPES["cifar10"], 10, tmp_path / "w.pt")
 
 
 def test_weights_of_an_unknown_network_fit_nothing(tmp_path):

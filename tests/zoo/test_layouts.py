@@ -25,7 +25,9 @@ def prefixed(prefix):
         {"state_dict": [WEIGHTS], "err": 0.1},
         [WEIGHTS],
         prefixed("module."),
+        prefixed("model."),
         prefixed("module.model."),
+        prefixed("_orig_mod."),
     ],
 )
 def test_usual_wrappings(loaded):

@@ -1,10 +1,12 @@
 """Released files of weights get the accuracy that is known of them, on the whole test set."""
 
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from robeval.datasets import registry as datasets
 from robeval.zoo import cards
@@ -18,21 +20,69 @@ KNOWN = {
     "attackbox_mnist": ("attackbox_mnist_cw_dataparallel.pt", 9949),
     "abcrown_resnet2b": ("abcrown_cifar10_resnet2b_adv.pth", 6925),
     "oval_base": ("oval_cifar10_base_kw.pth", 5853),
+    "autoattack_keras_mnist": ("autoattack_mnist_keras.weight.h5", 9774),
+    "colt_mnist": ("colt_mnist_linf0.1.onnx", 9916),
 }
+NEEDS = {"autoattack_keras_mnist": "h5py", "colt_mnist": "onnx"}
+
+
+def released(name, file, real_data):
+    """The model of a card with a released file, and the test images."""
+    if name in NEEDS and find_spec(NEEDS[name]) is None:
+        pytest.skip(f"needs {NEEDS[name]}")
+    card = cards.load(name)
+    samples = datasets.load(card.dataset, "test", (real_data,))
+    return load_model(card, samples.shape, samples.num_classes, real_data / "checkpoints" / file), samples
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_natural_accuracy_on_all_images(name, real_data):
     file, correct = KNOWN[name]
-    card = cards.load(name)
-    samples = datasets.load(card.dataset, "test", (real_data,))
-    model = load_model(card, samples.shape, samples.num_classes, real_data / "checkpoints" / file)
+    model, samples = released(name, file, real_data)
     found = 0
     for start in range(0, len(samples), 500):
         x, y = samples.slice(start, start + 500)
         with torch.no_grad():
             found += int((model.module(x).argmax(dim=1) == y).sum())
     assert abs(found - correct) <= 2
+
+
+# Steps, step size and eps of PGD without random start, and what its publisher says is left of what was correct, in %.
+PUBLISHED = {
+    "advertorch_lenet5_adv": (40, 0.01, 0.3, 93.2),
+    "advertorch_lenet5_clean": (40, 0.01, 0.3, 0.0),
+    "wong_kolter_mnist": (40, 0.01, 0.1, 100 * 95.9 / 98.2),  # the attack's numbers are not stated
+    "abcrown_resnet2b": (20, 0.5 / 255, 2 / 255, 100 * 54.82 / 69.25),  # nor here
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_pgd_leaves_as_much_as_published(name, real_data):
+    steps, step, eps, percent = PUBLISHED[name]
+    model, samples = released(name, KNOWN[name][0], real_data)
+    x, y = samples.slice(0, 100)
+    with torch.no_grad():
+        right = model.module(x).argmax(dim=1) == y
+    x, y = x[right], y[right]
+    adv = x
+    for _ in range(steps):
+        adv = adv.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(F.cross_entropy(model.module(adv), y), adv)
+        adv = (adv.detach() + step * slope.sign()).clamp(x - eps, x + eps).clamp(0, 1)
+    with torch.no_grad():
+        found = (model.module(adv).argmax(dim=1) == y).double().mean().item()
+    share = percent / 100
+    assert abs(found - share) <= 3.5 * (share * (1 - share) / len(y)) ** 0.5 + 0.5 / len(y)
+
+
+def test_the_svhn_network_of_wong_and_kolter_runs(real_data):
+    """There is no SVHN here to measure it on."""
+    path = real_data / "checkpoints" / "wong_kolter_svhn_linf0.01.pth"
+    model = load_model(cards.load("wong_kolter_svhn"), (3, 32, 32), 10, path)
+    logits = model.module(torch.rand(4, 3, 32, 32))
+    assert logits.shape == (4, 10)
+    assert logits.isfinite().all()
+    assert len(set(logits[:, 0].tolist())) == 4
 
 
 def test_resnet20_is_as_accurate_as_its_authors_say(real_data):

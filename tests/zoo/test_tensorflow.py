@@ -160,7 +160,7 @@ def test_the_released_names_and_shapes_of_the_resnet(params, sizes):
 
 def test_the_released_mnist_network_of_another_size_is_refused(tmp_path):
     prefix = bundle.write(tmp_path / "checkpoint-7", bundle.mnist(hidden=512))
-    with pytest.raises(UserError, match="the weights do not fit the network: 3 different: fc1.weight"):
+    with pytest.raises(UserError, match=r"the weights do not fit the network: 3 different: fc1\.weight"):
         load_model(cards.load("madry_mnist_natural"), MNIST, 10, prefix)
 
 

@@ -137,4 +137,3 @@ def dm_wide_resnet(
 def dm_preact_resnet(shape: tuple[int, int, int], num_classes: int, *, activation: Name = "swish") -> nn.Module:
     """PreActResNet-18: 12,548,426 parameters on CIFAR-10."""
     return PreActResNet(shape[0], num_classes, activation)
-

@@ -30,8 +30,6 @@ class LeNet5(nn.Module):
 
 
 @arch("lenet5")
-def lenet5(
-    shape: tuple[int, int, int], num_classes: int, *, width: Count = 32, hidden: Count = 200
-) -> nn.Module:
+def lenet5(shape: tuple[int, int, int], num_classes: int, *, width: Count = 32, hidden: Count = 200) -> nn.Module:
     """As released with the defaults: 648,226 parameters on 28x28 grey images."""
     return LeNet5(shape, num_classes, width, hidden)

@@ -78,7 +78,9 @@ class MadryResNet(nn.Module):
             for i in range(len(group.layer)):
                 own, unit = f"block{b}.layer.{i}", f"unit_{b}_{i}"
                 first = "shared_activation" if (b, i) == (1, 0) else "residual_only_activation"
-                names |= _norm_variables(f"{own}.bn1", f"{unit}/{first}") | _norm_variables(f"{own}.bn2", f"{unit}/sub2")
+                names |= _norm_variables(f"{own}.bn1", f"{unit}/{first}") | _norm_variables(
+                    f"{own}.bn2", f"{unit}/sub2"
+                )
                 names |= {f"{own}.conv{k}.weight": f"{unit}/sub{k}/conv{k}/DW" for k in (1, 2)}
         return {own: Variable(name) for own, name in names.items()}
 

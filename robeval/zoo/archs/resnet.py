@@ -79,9 +79,7 @@ class ResNet(nn.Module):
         return self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
-def _layer(
-    block: type[Basic] | type[Bottleneck], count: int, inputs: int, width: int, stride: int
-) -> nn.Sequential:
+def _layer(block: type[Basic] | type[Bottleneck], count: int, inputs: int, width: int, stride: int) -> nn.Sequential:
     rest = (block(width * block.expansion, width, 1) for _ in range(count - 1))
     return nn.Sequential(block(inputs, width, stride), *rest)
 

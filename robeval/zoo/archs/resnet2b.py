@@ -42,8 +42,6 @@ class ResNet2b(nn.Module):
 
 
 @arch("resnet2b")
-def resnet2b(
-    shape: tuple[int, int, int], num_classes: int, *, width: Count = 8, hidden: Count = 100
-) -> nn.Module:
+def resnet2b(shape: tuple[int, int, int], num_classes: int, *, width: Count = 8, hidden: Count = 100) -> nn.Module:
     """As released with the defaults: 112,006 parameters on CIFAR-10."""
     return ResNet2b(shape, num_classes, width, hidden)

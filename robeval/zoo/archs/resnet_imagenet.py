@@ -1,7 +1,7 @@
 """ResNet-50, -101 and -152 as for ImageNet (He et al., 2016, arXiv:1512.03385), named as torchvision names them.
 
-The robustness library and Restricted ImageNet use them, and A Closer Look at Accuracy vs. Robustness (Yang et al., 2020,
-arXiv:2003.02460) with dropout. A strided block has its stride in the 3x3 convolution.
+The robustness library and Restricted ImageNet use them, and A Closer Look at Accuracy vs. Robustness (Yang et al.,
+2020, arXiv:2003.02460) with dropout. A strided block has its stride in the 3x3 convolution.
 """
 
 from typing import Literal

@@ -38,6 +38,4 @@ def strided_cnn(
     )
     with torch.no_grad():
         features = convolutions(torch.zeros(1, *shape)).shape[1]
-    return nn.Sequential(
-        *convolutions, nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
-    )
+    return nn.Sequential(*convolutions, nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))

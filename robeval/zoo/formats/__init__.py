@@ -1,0 +1,1 @@
+"""Formats of files of weights: one format, one file. Nothing in a file is ever executed."""

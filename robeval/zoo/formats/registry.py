@@ -1,0 +1,69 @@
+"""Which formats of files of weights there are, and telling them apart."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import robeval.zoo.formats
+from robeval import shelf
+from robeval.errors import UserError
+from robeval.zoo.formats.refusals import SAFE
+
+HEAD = 512  # bytes of a file that tell most formats
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A way to write weights into a file.
+
+    Attributes:
+        name: what `robeval zoo inspect` calls it.
+        begins: whether a file with these first bytes, at this path, is of this format; at most one format says so.
+        read: the file's bytes and its path to what it holds, for `layouts.state_dict` to unwrap.
+    """
+
+    name: str
+    begins: Callable[[bytes, Path], bool]
+    read: Callable[[bytes, Path], object]
+
+
+_CATALOG: dict[str, Format] = {}
+
+
+def file_format(
+    name: str, begins: Callable[[bytes, Path], bool]
+) -> Callable[[Callable[[bytes, Path], object]], Callable[[bytes, Path], object]]:
+    """Enter a reading function under `name`."""
+
+    def enter(read: Callable[[bytes, Path], object]) -> Callable[[bytes, Path], object]:
+        if name in _CATALOG:
+            raise ValueError(f"two formats are called {name!r}")
+        _CATALOG[name] = Format(name, begins, read)
+        return read
+
+    return enter
+
+
+def catalog() -> dict[str, Format]:
+    """Every format by name."""
+    for module in pkgutil.iter_modules(robeval.zoo.formats.__path__):
+        importlib.import_module(f"robeval.zoo.formats.{module.name}")
+    return dict(sorted(_CATALOG.items()))
+
+
+def of(path: Path) -> Format:
+    """The format of a file.
+
+    Raises:
+        UserError: it is none that robeval reads.
+    """
+    with shelf.reading(path), path.open("rb") as file:
+        head = file.read(HEAD)
+    known = catalog()
+    for each in known.values():
+        if each.begins(head, path):
+            return each
+    found = f"this is no file of weights that robeval reads ({', '.join(known)}); it begins with {head[:8]!r}"
+    raise UserError(found, where=path, fix=SAFE)

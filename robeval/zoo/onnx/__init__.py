@@ -1,0 +1,1 @@
+"""Networks that an ONNX file describes whole."""
