@@ -12,8 +12,8 @@ from robeval.values.card import Checkpoint, ModelCard
 from robeval.whole import write_whole
 from robeval.zoo import cards
 from robeval.zoo.assemble import assemble
-from robeval.zoo.inspect import CLASSES, SHAPES
 from robeval.zoo.onnx import graph
+from robeval.zoo.pictures import IMAGES
 
 
 def save_model(card: ModelCard, network: nn.Module, out: Path) -> Path:
@@ -33,10 +33,10 @@ def convert(source: Path, card: ModelCard, out: Path) -> Path:
     Raises:
         UserError: the file is refused, or its weights or its input layer are not those of the card.
     """
-    if card.dataset not in SHAPES:
+    if card.dataset not in IMAGES:
         found = f"the size of images of '{card.dataset}' is not known here"
-        raise UserError(found, where=card.where, fix=f"Known: {', '.join(SHAPES)}.")
-    network, _ = assemble(card, SHAPES[card.dataset], CLASSES, source)
+        raise UserError(found, where=card.where, fix=f"Known: {', '.join(IMAGES)}.")
+    network, _ = assemble(card, *IMAGES[card.dataset], source)
     if card.network.arch == graph.ARCH:
         return _write(card, f"{card.id}.onnx", source.read_bytes(), out)
     return save_model(card, network, out)
