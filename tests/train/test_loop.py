@@ -10,7 +10,9 @@ from doubles import samples
 
 from robeval.datasets import registry as datasets
 from robeval.errors import UserError
-from robeval.train.loop import Epoch, train
+from robeval.train.epochs import DivergedError
+from robeval.train.log import Epoch
+from robeval.train.loop import train
 from robeval.values.card import Input, ModelCard, Network, Published
 from robeval.zoo import cards, checkpoints
 from robeval.zoo.load import load_model
@@ -20,6 +22,7 @@ RECIPE = {
     "method": "trades",
     "steps": 2,
     "step_size": 0.05,
+    "norm": "linf",
     "eps": "1/10",
     "epochs": 3,
     "batch_size": 40,
@@ -56,7 +59,9 @@ def test_it_writes_a_card_and_the_weights_that_belong_to_it(some, tmp_path):
     model = load_model(card, some.shape, some.num_classes)
     assert model.module(some.slice(0, 4)[0]).isfinite().all()
     found = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file())
-    assert found == ["new/folder/cards/small.toml", "new/folder/checkpoints/small.safetensors"]
+    assert found == [
+        f"new/folder/{name}" for name in ("cards/small.toml", "checkpoints/small.safetensors", "logs/small.csv")
+    ]
 
 
 def test_the_new_card_trains_the_same_again(some, tmp_path):
@@ -68,7 +73,7 @@ def test_the_new_card_trains_the_same_again(some, tmp_path):
 
 @pytest.mark.parametrize("method", ["natural", "madry", "trades"])
 def test_same_seed_same_bytes_other_seed_other_bytes(some, tmp_path, method):
-    ball = ("steps", "step_size", "eps")
+    ball = ("steps", "step_size", "norm", "eps")
     recipe = {key: value for key, value in RECIPE.items() if method != "natural" or key not in ball}
     for name, seed in (("one", 1), ("again", 1), ("two", 2)):
         torch.rand(seed)  # whatever was drawn before does not matter
@@ -81,7 +86,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(some, tmp_path, method):
 
 def test_torch_is_left_as_it_was(some, tmp_path):
     before, threads = torch.get_rng_state(), torch.get_num_threads()
-    trained(some, tmp_path, threads=threads + 1)
+    trained(some, tmp_path, threads=threads + 1, epochs=1)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
     assert torch.is_grad_enabled()
@@ -109,12 +114,24 @@ def test_the_rate_falls_where_the_recipe_says(some, tmp_path):
 
 
 @pytest.mark.parametrize("rate", [1e30, 1e-3])
-def test_a_loss_that_is_not_finite_stops_with_the_epoch_and_leaves_no_file(some, tmp_path, rate):
-    heard: list[Epoch] = []
+def test_a_loss_that_is_not_finite_stops_with_the_epoch(some, tmp_path, rate):
     momentum = 0.9 if rate > 1 else 1e15  # the second grows over some steps
-    with pytest.raises(UserError, match=r"small\.toml: the loss or a weight is not finite after epoch \d of 3"):
-        trained(some, tmp_path, heard.append, learning_rate=rate, momentum=momentum)
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(
+        DivergedError, match=r"small\.toml: the loss or a weight is not finite in epoch \d of 3"
+    ) as caught:
+        trained(some, tmp_path, learning_rate=rate, momentum=momentum)
+    assert "Lower 'learning_rate'" in str(caught.value)
+    assert not (tmp_path / "unfinished").exists()
+    assert not (tmp_path / "cards" / "small.toml").exists()
+
+
+def test_the_last_good_weights_are_left_and_named(some, tmp_path):
+    """The rate goes up by so much after two epochs that the third cannot be finite."""
+    with pytest.raises(DivergedError) as caught:
+        trained(some, tmp_path / "bad", decay_epochs=[3], decay_factor=1e30)
+    good = tmp_path / "bad" / "cards" / "small_last.toml"
+    assert f"in epoch 3 of 3; the weights after epoch 2, which are, are those of {good}" in str(caught.value)
+    assert weights(good) == weights(trained(some, tmp_path / "two", epochs=2))
 
 
 def test_a_stop_in_between_keeps_the_files_of_before(some, tmp_path):
