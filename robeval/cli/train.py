@@ -57,8 +57,9 @@ def model(
     --decay-epochs 20,25`: `robeval methods` and docs/methods.md list them. A new model needs --method, --dataset and
     --arch; what else is left out is filled in for digits, mnist and cifar10, and said.
 
-    Writes the weights into OUT/checkpoints, a card that goes with them into OUT/cards, and a line for each epoch into
-    OUT/logs. Stopped at any moment, the same command goes on where it was, and ends in the same weights.
+    Writes the weights into OUT/checkpoints, a card that goes with them into OUT/cards, the card trained from into
+    OUT/recipes, and a line for each epoch into OUT/logs. Stopped at any moment, the same command goes on where it
+    was, and ends in the same weights.
     """
     from rich.console import Console
 
@@ -68,11 +69,9 @@ def model(
     from robeval.train import loop
     from robeval.train.epochs import DivergedError
 
-    card, asked = _card(words, {"method": method, "dataset": dataset, "arch": arch, "name": name})
+    card = _card(words, {"method": method, "dataset": dataset, "arch": arch, "name": name})
     place = choose_device(device)
     samples = registry.load(card.dataset, "train", registry.data_roots(data_root), where=card.where)
-    if asked:
-        _write_recipe(card, len(samples), out)
     if not restart and loop.unfinished(card, out):
         click.echo(f"{card.id}: goes on where it was stopped; --restart begins anew")
     console = Console(highlight=False)
@@ -101,8 +100,8 @@ def plot(log: Path, out: Path | None) -> None:
     click.echo(f"Written: {picture}")
 
 
-def _card(words: tuple[str, ...], new: dict[str, str]) -> "tuple[ModelCard, bool]":
-    """What to train, and whether anything else than a card's own recipe was asked for."""
+def _card(words: tuple[str, ...], new: dict[str, str]) -> "ModelCard":
+    """The card of what to train."""
     from robeval.errors import UserError
     from robeval.train import wanted
     from robeval.zoo import cards
@@ -114,21 +113,12 @@ def _card(words: tuple[str, ...], new: dict[str, str]) -> "tuple[ModelCard, bool
         if stray := [f"--{option}" for option, value in new.items() if value]:
             found = f"{', '.join(stray)} cannot go with the card '{name}'"
             raise UserError(found, where="robeval train", fix="Leave out the card for a new model.")
-        return wanted.changed(cards.load(name, "CARD"), given), bool(given)
+        return wanted.changed(cards.load(name, "CARD"), given)
     card, filled = wanted.new(new["method"], new["dataset"], new["arch"], new["name"], given)
     if filled:
         click.echo(f"{card.id}: not given, so as is usual on {card.dataset}: {_listed(filled)}")
-    return card, True
+    return card
 
 
 def _listed(keys: dict[str, Any]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in keys.items())
-
-
-def _write_recipe(card: "ModelCard", count: int, out: Path) -> None:
-    """Leave the card that is trained from, as soon as it is known to be one that can be."""
-    from robeval.train.recipe import read
-    from robeval.zoo import cards
-
-    read(card, count)
-    cards.write(card, out / "recipes" / f"{card.id}.toml")

@@ -21,6 +21,7 @@ from robeval.train.state import State, clone
 from robeval.train.validate import hold_out
 from robeval.values.card import ModelCard
 from robeval.whole import write_whole
+from robeval.zoo import cards
 from robeval.zoo.archs.registry import build
 from robeval.zoo.model import with_input
 from robeval.zoo.save import save_model
@@ -43,7 +44,8 @@ def train(
 
     Writes `<out>/checkpoints/<id>.safetensors`, then `<out>/cards/<id>.toml`, which is the card with the new
     checksum and without published numbers, which belong to other weights; where images are held out, these are the
-    weights of the best epoch, and `<id>_last` those of the last. After each epoch `<out>/logs/<id>.csv` is written.
+    weights of the best epoch, and `<id>_last` those of the last. Before, the card that is trained from is written to
+    `<out>/recipes/<id>.toml`, and after each epoch the log to `<out>/logs/<id>.csv`.
 
     On the way there is `<out>/unfinished/<id>.safetensors`, from which the same recipe goes on, also in the middle
     of an epoch. On one CPU, with as many threads, the same recipe gives the same bytes, interrupted or not. Torch's
@@ -75,6 +77,7 @@ def train(
         state = State(network, optimiser(settings, net), device)
         state.average = clone(network.state_dict()) if settings.ema else {}
         keeper.restore(state)
+        cards.write(_made(card, card.id), out / "recipes" / f"{card.id}.toml")
         try:
             for epoch in epochs(job, state):
                 write_whole(out / "logs" / f"{card.id}.csv", log.text(state.epochs).encode())
