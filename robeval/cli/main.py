@@ -13,7 +13,7 @@ COMMANDS = {
     "run": "Attack models with a suite and print their robust accuracy.",
     "transfer": "Attack models with images made on another model.",
     "crosscheck": "Run the attacks of a suite beside those of other libraries.",
-    "train": "Train a model, or draw the curves of a training.",
+    "train": "Train the model of a card, or a new one; draw the curves of a training.",
     "methods": "List the training methods and their parameters.",
     "suites": "List the suites, or show one.",
     "attacks": "List the attacks and their parameters.",

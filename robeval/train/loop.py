@@ -15,7 +15,7 @@ from robeval.train.epochs import DivergedError, Glance, Job, epochs
 from robeval.train.keeper import Keeper, identity
 from robeval.train.log import Epoch
 from robeval.train.modes import Mixed, threads
-from robeval.train.recipe import Settings, read
+from robeval.train.recipe import Recipe, Settings, read
 from robeval.train.schedule import optimiser
 from robeval.train.state import State, clone
 from robeval.train.validate import hold_out
@@ -70,12 +70,7 @@ def train(
     if restart:
         keeper.remove()
     with threads(settings.threads), _seeded(settings.seed, device):
-        network = build(card.network.arch, card.network.params, samples.shape, samples.num_classes, where)
-        net = _prepared(with_input(network, card.input, samples.shape[0], where), settings, device)
-        x, y = (tensor.to(device) for tensor in samples.slice(0, len(samples)))
-        job = Job(recipe, net, x, y, *hold_out(recipe, len(samples)), keeper, glance, where)
-        state = State(network, optimiser(settings, net), device)
-        state.average = clone(network.state_dict()) if settings.ema else {}
+        job, state = _begin(card, recipe, samples, device, keeper, glance)
         keeper.restore(state)
         cards.write(_made(card, card.id), out / "recipes" / f"{card.id}.toml")
         try:
@@ -88,6 +83,19 @@ def train(
     path = _write(card, state, out)
     keeper.remove()
     return path
+
+
+def _begin(
+    card: ModelCard, recipe: Recipe, samples: Samples, device: torch.device, keeper: Keeper, glance: Glance
+) -> tuple[Job, State]:
+    """What stays the same during the training, and where it stands before the first batch."""
+    settings, where = recipe.settings, card.where or card.id
+    network = build(card.network.arch, card.network.params, samples.shape, samples.num_classes, where)
+    net = _prepared(with_input(network, card.input, samples.shape[0], where), settings, device)
+    x, y = (tensor.to(device) for tensor in samples.slice(0, len(samples)))
+    state = State(network, optimiser(settings, net), device)
+    state.average = clone(network.state_dict()) if settings.ema else {}
+    return Job(recipe, net, x, y, *hold_out(recipe, len(samples)), keeper, glance, where), state
 
 
 def unfinished(card: ModelCard, out: Path) -> bool:

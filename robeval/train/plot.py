@@ -24,27 +24,26 @@ def plot(log: Path, picture: Path) -> None:
     Raises:
         UserError: the log is none, has no epoch yet, or matplotlib is not installed.
     """
-    rows = _read(log)
+    curves = _read(log)
     try:
         from matplotlib.figure import Figure
     except ImportError:
         fix = "Install it: pip install 'robeval[plot]'. The log is plain CSV, which other programs draw too."
-        raise UserError(
-            "drawing needs matplotlib, which is not installed", where="robeval train plot", fix=fix
-        ) from None
+        found = "drawing needs matplotlib, which is not installed"
+        raise UserError(found, where="robeval train plot", fix=fix) from None
     figure: Any = Figure(figsize=(7, 7), layout="constrained")
     above, below = figure.subplots(2, sharex=True)
-    epochs = [int(row["number"]) for row in rows]
-    above.plot(epochs, [float(row["loss"]) for row in rows], color="black")
+    above.plot(*curves["loss"], color="black")
     above.set(ylabel="loss", title=log.stem)
     rate = above.twinx()
-    rate.plot(epochs, [float(row["learning_rate"]) for row in rows], color="grey", linestyle=":")
+    rate.plot(*curves["learning_rate"], color="grey", linestyle=":")
     rate.set_ylabel("learning rate (dotted)")
     for column, label in _CURVES.items():
-        known = [(epoch, 100 * float(row[column])) for epoch, row in zip(epochs, rows, strict=True) if row[column]]
-        if known:
-            below.plot(*zip(*known, strict=True), label=label, marker="." if len(known) < 20 else "")
+        epochs, shares = curves[column]
+        if epochs:
+            below.plot(epochs, [100 * share for share in shares], label=label, marker="." if len(epochs) < 20 else "")
     below.set(xlabel="epoch", ylabel="accuracy, %", ylim=(0, 100))
+    below.xaxis.get_major_locator().set_params(integer=True)
     below.legend()
     below.grid(alpha=0.3)
     content = io.BytesIO()
@@ -52,14 +51,23 @@ def plot(log: Path, picture: Path) -> None:
     write_whole(picture, content.getvalue())
 
 
-def _read(log: Path) -> list[dict[str, str]]:
-    """The rows of a log."""
+def _read(log: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Of each column, the epochs that have a number there, and the numbers."""
     with shelf.reading(log):
         text = log.read_text(encoding="utf-8", errors="replace")
     reader = csv.DictReader(io.StringIO(text))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        fix = "Give a file OUT/logs/NAME.csv that `robeval train` wrote."
-        raise UserError("this is no log of a training", where=log, fix=fix)
-    if not (rows := list(reader)):
+    curves: dict[str, tuple[list[int], list[float]]] = {column: ([], []) for column in COLUMNS}
+    try:
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError
+        for row in reader:
+            for column in COLUMNS:
+                if row[column]:
+                    curves[column][0].append(int(row["number"]))
+                    curves[column][1].append(float(row[column]))
+    except ValueError:
+        fix = "Give a file OUT/logs/NAME.csv as `robeval train` wrote it."
+        raise UserError("this is no log of a training", where=log, fix=fix) from None
+    if not curves["loss"][0]:
         raise UserError("no epoch is over yet", where=log, fix="Wait for the first.")
-    return rows
+    return curves

@@ -175,7 +175,12 @@ def test_drawing_says_what_it_lacks(card, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read"), ("a,b\n", "this is no log"), (log.text([]), "no epoch is over yet")],
+    [
+        (None, "cannot be read"),
+        ("a,b\n", "this is no log"),
+        (log.text([]) + "1,2,x\n", "this is no log"),
+        (log.text([]), "no epoch is over yet"),
+    ],
 )
 def test_what_is_no_log_is_named(tmp_path, content, message):
     path = tmp_path / "it.csv"

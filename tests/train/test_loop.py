@@ -93,7 +93,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(some, tmp_path, method):
 
 def test_torch_is_left_as_it_was(some, tmp_path):
     before, threads = torch.get_rng_state(), torch.get_num_threads()
-    trained(some, tmp_path, threads=threads + 1, epochs=1)
+    trained(some, tmp_path, threads=threads + 1, epochs=1, batch_size=100, steps=1)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
     assert torch.is_grad_enabled()
@@ -242,7 +242,7 @@ def test_the_best_epoch_on_the_images_held_out_is_kept_and_the_last_beside_it(so
     wider = replace(STILL, network=Network("small_cnn", {"width": 8, "hidden": 32, "padding": 1, "drop": 0}))
     path = trained(some, tmp_path, heard.append, card=wider, **changes)
     scores = [epoch.validation_robust_accuracy for epoch in heard]
-    assert max(scores) > 0.3 + scores[-1]
+    assert max(scores) > 0.2 + scores[-1]
     assert all(0 <= epoch.validation_accuracy <= 1 for epoch in heard)
     x, y = some.slice(0, 100)
     held = hold_out(read(replace(CARD, training=RECIPE | changes), 100), 100)[1]
