@@ -1,68 +1,110 @@
-"""Epochs: from a card and its data to weights and a card that names them."""
+"""Training: from a card and its data to weights and a card that names them."""
 
-import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robeval.datasets.registry import Samples
 from robeval.errors import UserError
-from robeval.ops.microbatch import Microbatches
-from robeval.ops.noise import Noise
-from robeval.ops.problem import Problem
-from robeval.train.modes import eval_mode, threads
+from robeval.train import augment, log
+from robeval.train.epochs import DivergedError, Glance, Job, epochs
+from robeval.train.keeper import Keeper, identity
+from robeval.train.log import Epoch
+from robeval.train.modes import Mixed, threads
 from robeval.train.recipe import Recipe, Settings, read
-from robeval.train.registry import Course
+from robeval.train.schedule import optimiser
+from robeval.train.state import State, clone
+from robeval.train.validate import hold_out
 from robeval.values.card import ModelCard
+from robeval.whole import write_whole
+from robeval.zoo import cards
 from robeval.zoo.archs.registry import build
 from robeval.zoo.model import with_input
 from robeval.zoo.save import save_model
 
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one epoch came to.
-
-    Attributes:
-        number: counted from 1, of `count`.
-        loss: the method's loss, mean over the training images.
-        accuracy: on the clean training images, each in evaluation mode just before its batch was learnt from.
-        images_per_second: training images, all the method's passes included.
-    """
-
-    number: int
-    count: int
-    loss: float
-    accuracy: float
-    images_per_second: float
+Listen = Callable[[Epoch], None]
 
 
-def train(card: ModelCard, samples: Samples, out: Path, device: torch.device, listen: Callable[[Epoch], None]) -> Path:
+def train(
+    card: ModelCard,
+    samples: Samples,
+    out: Path,
+    device: torch.device,
+    listen: Listen,
+    *,
+    glance: Glance = lambda share, epoch: None,
+    restart: bool = False,
+    pause: float = 1.0,
+) -> Path:
     """Train a card's network by its recipe and return the path of the new card.
 
     Writes `<out>/checkpoints/<id>.safetensors`, then `<out>/cards/<id>.toml`, which is the card with the new
-    checksum and without published numbers, which belong to other weights. Torch's own random state is as before
-    afterwards. On one CPU, with as many threads, the same recipe gives the same bytes.
+    checksum and without published numbers, which belong to other weights; where images are held out, these are the
+    weights of the best epoch, and `<id>_last` those of the last. Before, the card that is trained from is written to
+    `<out>/recipes/<id>.toml`, and after each epoch the log to `<out>/logs/<id>.csv`.
+
+    On the way there is `<out>/unfinished/<id>.safetensors`, from which the same recipe goes on, also in the middle
+    of an epoch. On one CPU, with as many threads, the same recipe gives the same bytes, interrupted or not. Torch's
+    own random state is as before afterwards.
+
+    Args:
+        listen: is told of each epoch that is over.
+        glance: is told which share of the training is done and what its epoch came to so far, now and then.
+        restart: begins anew where an unfinished training would go on.
+        pause: seconds between two savings, at least; saving takes no more than a twentieth of the time. 0 saves after
+            every batch.
 
     Raises:
-        UserError: the recipe cannot be used, the loss or a weight is not finite, or a file cannot be written.
+        DivergedError: the loss or a weight is not finite. The weights after the last epoch before are `<id>_last`.
+        UserError: the recipe cannot be used, an unfinished training is of another one, or a file cannot be written.
     """
-    recipe = read(card, len(samples))
-    where = card.where or card.id
-    with threads(recipe.settings.threads), _seeded(recipe.settings.seed, device):
-        network = build(card.network.arch, card.network.params, samples.shape, samples.num_classes, where)
-        net = with_input(network, card.input, samples.shape[0], where).to(device)
-        for epoch in _epochs(recipe, net, samples, device):
-            if not _finite(epoch, net):
-                found = f"the loss or a weight is not finite after epoch {epoch.number} of {epoch.count}"
-                raise UserError(found, where=where, fix="Lower 'learning_rate' in [training].")
-            listen(epoch)
-    return save_model(replace(card, checkpoint=None, published=()), network, out)
+    recipe, where = read(card, len(samples)), card.where or card.id
+    settings = recipe.settings
+    augment.check(settings, samples.shape, where)
+    _check_precision(settings, device, where)
+    keeper = Keeper(_unfinished(out, card), identity(card, recipe, samples, device.type), pause)
+    if restart:
+        keeper.remove()
+    with threads(settings.threads), _seeded(settings.seed, device):
+        job, state = _begin(card, recipe, samples, device, keeper, glance)
+        keeper.restore(state)
+        cards.write(_made(card, card.id), out / "recipes" / f"{card.id}.toml")
+        try:
+            for epoch in epochs(job, state):
+                write_whole(out / "logs" / f"{card.id}.csv", log.text(state.epochs).encode())
+                listen(epoch)
+        except DivergedError as error:
+            keeper.remove()
+            raise _with_last_good(error, card, state, out) from None
+    path = _write(card, state, out)
+    keeper.remove()
+    return path
+
+
+def _begin(
+    card: ModelCard, recipe: Recipe, samples: Samples, device: torch.device, keeper: Keeper, glance: Glance
+) -> tuple[Job, State]:
+    """What stays the same during the training, and where it stands before the first batch."""
+    settings, where = recipe.settings, card.where or card.id
+    network = build(card.network.arch, card.network.params, samples.shape, samples.num_classes, where)
+    net = _prepared(with_input(network, card.input, samples.shape[0], where), settings, device)
+    x, y = (tensor.to(device) for tensor in samples.slice(0, len(samples)))
+    state = State(network, optimiser(settings, net), device)
+    state.average = clone(network.state_dict()) if settings.ema else {}
+    return Job(recipe, net, x, y, *hold_out(recipe, len(samples)), keeper, glance, where), state
+
+
+def unfinished(card: ModelCard, out: Path) -> bool:
+    """Whether a training of that name has been begun in the folder and would go on."""
+    return _unfinished(out, card).is_file()
+
+
+def _unfinished(out: Path, card: ModelCard) -> Path:
+    return out / "unfinished" / f"{card.id}.safetensors"
 
 
 @contextmanager
@@ -76,47 +118,39 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _epochs(recipe: Recipe, net: nn.Module, samples: Samples, device: torch.device) -> Iterator[Epoch]:
-    settings = recipe.settings
-    x, y = (tensor.to(device) for tensor in samples.slice(0, len(samples)))
-    optimiser = _optimiser(settings, net)
-    net.train()
-    memory: dict[str, Tensor] = {}
-    for number in range(1, settings.epochs + 1):
-        start = time.perf_counter()
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate(number)
-        total = torch.zeros(2, device=device)  # loss, right answers
-        course = Course(number, settings.epochs, memory)
-        for rows in torch.randperm(len(y)).split(settings.batch_size):
-            for replay in range(1, settings.replays + 1):
-                restart = (number - 1) * settings.replays + replay
-                noise = Noise(settings.seed, recipe.method.name, restart, rows.numpy(), device)
-                problem = Problem(Microbatches(net, len(rows)), x[rows], y[rows], recipe.threat, noise)
-                total += _learn(recipe, problem, net, optimiser, course)
-        loss, accuracy = (total / (len(y) * settings.replays)).tolist()
-        yield Epoch(number, settings.epochs, loss, accuracy, len(y) / (time.perf_counter() - start))
+def _check_precision(settings: Settings, device: torch.device, where: str) -> None:
+    if settings.precision == "bfloat16" and device.type != "cuda":
+        found = f"'precision' is \"bfloat16\", which is for CUDA, but the device is {device.type}"
+        fix = 'Train with --device cuda, or set precision = "float32".'
+        raise UserError(found, where=f"{where}: [training]", fix=fix)
 
 
-def _learn(
-    recipe: Recipe, problem: Problem, net: nn.Module, optimiser: torch.optim.Optimizer, course: Course
-) -> Tensor:
-    """One step on one batch; its loss and right answers before the step, summed over the batch, (2,)."""
-    with eval_mode(net):
-        right = (problem.logits(problem.x).argmax(dim=1) == problem.y).sum()
-    loss = recipe.method.loss(problem, net, course, recipe.params)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return torch.stack([loss.detach() * len(problem.y), right])
+def _prepared(net: nn.Module, settings: Settings, device: torch.device) -> nn.Module:
+    """The network on its device, in its layout and precision, in training mode."""
+    net = net.to(device).train()
+    if settings.channels_last or settings.precision == "bfloat16":
+        net = nn.utils.convert_conv2d_weight_memory_format(net, torch.channels_last)
+    return Mixed(net, device.type).train() if settings.precision == "bfloat16" else net
 
 
-def _optimiser(settings: Settings, net: nn.Module) -> torch.optim.Optimizer:
-    rate, decay = settings.learning_rate, settings.weight_decay
-    if settings.optimiser == "adam":
-        return torch.optim.Adam(net.parameters(), lr=rate, weight_decay=decay)
-    return torch.optim.SGD(net.parameters(), lr=rate, momentum=settings.momentum, weight_decay=decay)
+def _with_last_good(error: DivergedError, card: ModelCard, state: State, out: Path) -> DivergedError:
+    """The error with the place of the last weights that were finite, which are saved."""
+    if not state.good:
+        return DivergedError(f"{error.what}; there are no weights of an epoch before", where=error.where, fix=error.fix)
+    state.network.load_state_dict(state.good)
+    path = save_model(_made(card, f"{card.id}_last"), state.network, out)
+    found = f"{error.what}; the weights after epoch {len(state.epochs)}, which are, are those of {path}"
+    return DivergedError(found, where=error.where, fix=error.fix)
 
 
-def _finite(epoch: Epoch, net: nn.Module) -> bool:
-    return math.isfinite(epoch.loss) and all(bool(weight.isfinite().all()) for weight in net.parameters())
+def _write(card: ModelCard, state: State, out: Path) -> Path:
+    """Save the weights that are kept, and those of the last epoch if they are others."""
+    state.network.load_state_dict(clone(state.final))
+    if state.best:
+        save_model(_made(card, f"{card.id}_last"), state.network, out)
+        state.network.load_state_dict(state.best)
+    return save_model(_made(card, card.id), state.network, out)
+
+
+def _made(card: ModelCard, name: str) -> ModelCard:
+    return replace(card, id=name, checkpoint=None, published=())

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from robeval.errors import UserError, nearest, raise_together
 from robeval.train.registry import Entry, catalog
 from robeval.values.card import ModelCard
-from robeval.values.parameters import Bound, Count, NotNegative, Positive, resolve
+from robeval.values.parameters import Bound, Count, NotNegative, Positive, Share, resolve
 from robeval.values.threat import Norm, ThreatModel
 
 
@@ -17,12 +17,29 @@ class Settings:
     """The keys of `[training]` that every method has; all others are keywords of the method.
 
     Attributes:
-        norm, eps: the ball that training perturbs images in; only for methods that do.
+        norm, eps: the ball that training perturbs images in; only for methods that do. Both or neither.
         replays: how often it learns from a batch before the next (free adversarial training's m).
+        reduction: whether a batch's loss is the mean over its images, or their sum, which makes each step as many
+            times longer.
+        learning_rate: the highest one.
         momentum: of SGD.
-        weight_decay: on all weights.
-        decay_epochs: the epochs, counted from 1, from which the learning rate is multiplied by `decay_factor`.
-        seed: of the first weights, the order of the images, dropout and the method's noise.
+        decay_on: what `weight_decay` shrinks: everything, or only matrices and convolutions, not biases and BatchNorm.
+        schedule: how the learning rate falls: at `decay_epochs`, or after each batch, as half a cosine or a straight
+            line to 0 at the end.
+        warmup_epochs: before that, it rises from 0 in a straight line.
+        decay_epochs: the epochs, counted from 1, from which the learning rate is multiplied by `decay_factor`; 3.5 is
+            in the middle of the third.
+        pad: so many pixels are added on each side and a random part of the image's own size cut out.
+        pad_with: black, mid-grey or the image's mirror image.
+        flip: mirrors left and right by chance: each image for itself, or all of a batch or none.
+        ema: the weights that are kept are an average over all steps, in which this is the share of the old average,
+            0.999 for example; 0 keeps the last weights.
+        validation: this share of the training images is not learnt from; the epoch with the highest accuracy on them,
+            under PGD where there is a ball, is the one whose weights are kept.
+        validation_steps: of that PGD, from a random start.
+        precision: "bfloat16" computes in bfloat16 where that is safe, in channels_last, and needs CUDA.
+        channels_last: the other layout of images and weights in memory; convolutions are often faster in it.
+        seed: of the first weights, the order of the images, augmentation, dropout and the method's noise.
         threads: on a CPU, where another number rounds differently and so trains other weights; one is the fastest
             for small networks. 0 leaves it to torch.
     """
@@ -32,19 +49,30 @@ class Settings:
     epochs: Count
     batch_size: Count
     replays: Count = 1
+    reduction: Literal["mean", "sum"] = "mean"
     learning_rate: Positive
     optimiser: Literal["sgd", "adam"] = "sgd"
     momentum: NotNegative = 0.0
     weight_decay: NotNegative = 0.0
-    decay_epochs: tuple[Count, ...] = ()
+    decay_on: Literal["all", "kernels"] = "all"
+    schedule: Literal["steps", "cosine", "linear"] = "steps"
+    warmup_epochs: NotNegative = 0.0
+    decay_epochs: tuple[Annotated[float, Bound(1)], ...] = ()
     decay_factor: Positive = 0.1
+    pad: Annotated[int, Bound(0)] = 0
+    pad_with: Literal["zero", "grey", "reflect"] = "zero"
+    flip: Literal["none", "image", "batch"] = "none"
+    ema: Share = 0.0
+    validation: Share = 0.0
+    validation_steps: Count = 10
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
     seed: Annotated[int, Bound(0)] = 0
     threads: Annotated[int, Bound(0)] = 0
 
-    def rate(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 1."""
-        decays = sum(epoch >= start for start in self.decay_epochs)
-        return self.learning_rate * self.decay_factor**decays
+    def held_out(self, count: int) -> int:
+        """How many of `count` training images are not learnt from."""
+        return round(self.validation * count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +98,7 @@ def read(card: ModelCard, count: int) -> Recipe:
     where = f"{card.where or card.id}: [training]"
     method = _method(card.training, where)
     given = {key: value for key, value in card.training.items() if key != "method"}
-    general, own = _keys(method)
+    general, own = keys(method)
     problems = [
         UserError(f"takes no '{key}'", where=where, fix=nearest(key, {"method", *general, *own}))
         for key in given
@@ -79,6 +107,9 @@ def read(card: ModelCard, count: int) -> Recipe:
     settings, wrong = resolve(Settings, {key: given[key] for key in given if key in general}, where)
     params, amiss = resolve(method.function, {key: given[key] for key in given if key in own}, where)
     problems += wrong + amiss
+    if method.adversarial and "eps" in given and "norm" not in given:
+        fix = 'Add norm = "linf", or another that `robeval methods` lists for the method.'
+        problems.append(UserError("'eps' is given, but not the norm that it is measured in", where=where, fix=fix))
     if not wrong:
         problems += _impossible(Settings(**settings), method, count, where)
     raise_together(problems)
@@ -94,31 +125,50 @@ def _method(training: Mapping[str, Any], where: str) -> Entry:
     return known[name]
 
 
-def _keys(method: Entry) -> tuple[set[str], set[str]]:
+def keys(method: Entry) -> tuple[set[str], set[str]]:
     """The keys that set up the loop, and those that are the method's own."""
     general = {each.name for each in fields(Settings)}
     own = inspect.signature(method.function).parameters.values()
-    return general if method.adversarial else general - {"norm", "eps"}, {
+    return general if method.adversarial else general - {"norm", "eps", "validation_steps"}, {
         each.name for each in own if each.kind is inspect.Parameter.KEYWORD_ONLY
     }
 
 
 def _impossible(settings: Settings, method: Entry, count: int, where: str) -> list[UserError]:
     """Settings that are each well formed but cannot be together, or with this data set."""
+    problems = _impossible_ball(settings, method, where) if method.adversarial else []
+    held = settings.held_out(count)
+    if settings.batch_size > count - held:
+        rest = f" after {held} are held out" if held else ""
+        found = f"'batch_size' is {settings.batch_size}, but there are only {count - held} training images{rest}"
+        problems.append(UserError(found, where=where, fix=f"Set it to {count - held} or less."))
+    if settings.validation and not held:
+        found = f"'validation' is {settings.validation:g}, which is none of {count} training images"
+        problems.append(UserError(found, where=where, fix="Leave it out, or give a larger share."))
+    if settings.optimiser == "adam" and settings.momentum:
+        found = f"'momentum' is {settings.momentum:g}, but adam has its own"
+        problems.append(UserError(found, where=where, fix='Leave it out, or set optimiser = "sgd".'))
+    if settings.schedule != "steps" and settings.decay_epochs:
+        found = f"'decay_epochs' is given, but the schedule \"{settings.schedule}\" would not use it"
+        problems.append(UserError(found, where=where, fix='Leave it out, or set schedule = "steps".'))
+    if settings.warmup_epochs >= settings.epochs:
+        found = f"'warmup_epochs' is {settings.warmup_epochs:g}, but there are only {settings.epochs} epochs"
+        problems.append(UserError(found, where=where, fix="Set it to less than 'epochs'."))
+    if settings.ema == 1:
+        found = "'ema' is 1, so the weights that are kept would be the first ones"
+        problems.append(UserError(found, where=where, fix="Set it to less than 1, 0.999 for example."))
+    return problems
+
+
+def _impossible_ball(settings: Settings, method: Entry, where: str) -> list[UserError]:
     problems = []
-    if settings.batch_size > count:
-        found = f"'batch_size' is {settings.batch_size}, but there are only {count} training images"
-        problems.append(UserError(found, where=where, fix=f"Set it to {count} or less."))
-    if method.adversarial and settings.eps == 0:
+    if settings.eps == 0:
         found = f"'{method.name}' needs a ball, but 'eps' is missing or 0"
         problems.append(UserError(found, where=where, fix='Add the radius in pixel units, for example eps = "8/255".'))
-    if method.adversarial and settings.norm not in method.norms:
+    if settings.norm not in method.norms:
         found = f"'{method.name}' is not defined for norm '{settings.norm}'"
         problems.append(UserError(found, where=where, fix=f"It can do: {', '.join(method.norms)}."))
     if settings.norm == "linf" and settings.eps > 1:
         found = f"'eps' is {settings.eps:g}, but images are in [0, 1]"
         problems.append(UserError(found, where=where, fix=f'Did you mean "{settings.eps:g}/255"?'))
-    if settings.optimiser == "adam" and settings.momentum:
-        found = f"'momentum' is {settings.momentum:g}, but adam has its own"
-        problems.append(UserError(found, where=where, fix='Leave it out, or set optimiser = "sgd".'))
     return problems

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from robeval.cli.train import command
 from robeval.errors import UserError
+from robeval.train import epochs, log
 from robeval.zoo import cards
 
 CARD = """title = "Small"
@@ -63,6 +65,130 @@ def test_what_the_user_can_mend_is_a_user_error(card, tmp_path):
     with pytest.raises(UserError, match="unknown name 'no_such_card'"):
         call("no_such_card")
     assert not (tmp_path / "out").exists()
+
+
+NEW = "--method", "trades", "--dataset", "digits", "--arch", "small_cnn"
+SMALL = "--width", 2, "--hidden", 8, "--batch-size", 1195, "--steps", 1, "--device", "cpu"
+
+
+def test_a_new_model_needs_no_card(tmp_path):
+    result = call(*NEW, "--beta", 6, "--epochs", 2, *SMALL, "--out", tmp_path)
+    assert result.exit_code == 0
+    name = "trades_digits_small_cnn"
+    filled, first, *_ = result.output.splitlines()
+    assert filled.startswith(f"{name}: not given, so as is usual on digits: norm = linf, eps = 3/16, ")
+    assert first.startswith(f"{name}: epoch 1/2, loss 2.30")
+    made, begun = (cards.load(str(tmp_path / folder / f"{name}.toml")) for folder in ("cards", "recipes"))
+    assert made.training == begun.training
+    assert (made.training["method"], made.training["beta"], made.training["step_size"]) == ("trades", 6, 0.1875)
+    assert made.network == begun.network
+    assert made.network.params == {"padding": 1, "width": 2, "hidden": 8}
+    assert made.checkpoint and not begun.checkpoint
+    again = call(tmp_path / "recipes" / f"{name}.toml", "--out", tmp_path / "again", "--device", "cpu")
+    assert again.exit_code == 0
+    files = [folder / "checkpoints" / f"{name}.safetensors" for folder in (tmp_path, tmp_path / "again")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_keys_of_a_card_can_be_given_as_options(card, tmp_path):
+    words = "--epochs=1", "--weight_decay", "1e-4", "--decay-epochs", 1, "--channels-last", "--width", 3
+    assert call(card, *words, "--out", tmp_path, "--device", "cpu").exit_code == 0
+    made = cards.load(str(tmp_path / "cards" / "small.toml"))
+    assert made.training["decay_epochs"] == (1,) or made.training["decay_epochs"] == [1]
+    assert (made.training["epochs"], made.training["weight_decay"], made.training["channels_last"]) == (1, 1e-4, True)
+    assert made.network.params["width"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--method", "trade", *NEW[2:]), "--method: unknown name 'trade'\n  Did you mean 'trades'?"),
+        (("--method", "trades", "--dataset", "digit", *NEW[4:]), "--dataset: unknown name 'digit'"),
+        (("--method", "trades", "--dataset", "digits"), "--arch: it is missing"),
+        ((*NEW, "--bta", 6), "neither 'trades' nor 'small_cnn' takes '--bta'\n  Did you mean 'beta'?"),
+        ((*NEW, "--batch-sise", 6), "Did you mean 'batch-size'?"),
+        ((*NEW, "--eps", 0.1), "'eps' is given, but not the norm"),
+        ((*NEW, "--epochs", 0), "'epochs' is 0, expected a whole number at least 1"),
+        ((*NEW, "--batch-size", 5000), "only 1195 training images"),
+        ((*NEW, "--learning-rate", "nan"), "'learning_rate' is nan"),
+        ((*NEW, "--precision", "bfloat16", "--device", "cpu"), "which is for CUDA"),
+        ((*NEW, "--pad", 8, "--pad-with", "reflect"), "images of 8x8 mirror at most 7 pixels"),
+        ((*NEW, "--name", "a/b"), "--name: 'a/b' cannot be the name of a file"),
+        (("natural_digits", *NEW), "--method, --dataset, --arch cannot go with the card 'natural_digits'"),
+        (("natural_digits", "--epoch", 3), "takes '--epoch'\n  Did you mean 'epochs'?"),
+        (("natural_digits", "madry_digits"), "nothing takes the word 'madry_digits'"),
+        ((*NEW[:2], "--dataset", "mnist", *NEW[4:]), "mnist"),
+    ],
+)
+def test_what_cannot_be_is_one_message(tmp_path, words, message):
+    with pytest.raises(UserError) as caught:
+        call(*words, "--out", tmp_path / "out", "--data-root", tmp_path)
+    assert message in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_to_train_is_a_wrong_usage():
+    assert call().exit_code == 2
+    assert "give a CARD, or --method" in call().output
+
+
+def test_a_training_that_leads_nowhere_ends_in_code_1(card, tmp_path, capsys):
+    result = call(card, "--learning-rate", 1e30, "--out", tmp_path, "--device", "cpu")
+    assert result.exit_code == 1
+    assert "is not finite in epoch" in result.output
+
+
+def test_it_says_that_it_goes_on_and_how_after_ctrl_c(card, tmp_path, monkeypatch):
+    learn, count = epochs._learn, iter(range(1))
+
+    def interrupted(job, state, rows):
+        if next(count, None) is None:
+            raise KeyboardInterrupt
+        learn(job, state, rows)
+        job.keeper.save(state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(epochs, "_learn", interrupted)
+        with pytest.raises(click.Abort, match="the same command goes on"):
+            command.main(["model", str(card), "--out", str(tmp_path), "--device", "cpu"], standalone_mode=False)
+    result = call(card, "--out", tmp_path, "--device", "cpu")
+    assert result.output.startswith("small: goes on where it was stopped; --restart begins anew\n")
+    assert "epoch 2/2" in result.output
+
+
+def test_curves_of_a_log_become_a_picture(card, tmp_path):
+    pytest.importorskip("matplotlib")
+    call(card, "--out", tmp_path, "--device", "cpu")
+    log = tmp_path / "logs" / "small.csv"
+    assert call("plot", log).output == f"Written: {log.with_suffix('.png')}\n"
+    assert log.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert call("plot", log, "--out", tmp_path / "other.png").exit_code == 0
+    assert (tmp_path / "other.png").read_bytes() == log.with_suffix(".png").read_bytes()
+
+
+def test_drawing_says_what_it_lacks(card, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    call(card, "--out", tmp_path, "--device", "cpu")
+    with pytest.raises(UserError, match=r"needs matplotlib, which is not installed\n.*robeval\[plot\]"):
+        call("plot", tmp_path / "logs" / "small.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        ("a,b\n", "this is no log"),
+        (log.text([]) + "1,2,x\n", "this is no log"),
+        (log.text([]), "no epoch is over yet"),
+    ],
+)
+def test_what_is_no_log_is_named(tmp_path, content, message):
+    path = tmp_path / "it.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        call("plot", path)
+    assert str(path) in str(caught.value)
 
 
 def test_help_needs_no_torch():

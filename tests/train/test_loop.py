@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,10 @@ from doubles import samples
 
 from robeval.datasets import registry as datasets
 from robeval.errors import UserError
-from robeval.train.loop import Epoch, train
+from robeval.train import epochs
+from robeval.train.epochs import DivergedError
+from robeval.train.log import Epoch
+from robeval.train.loop import train
 from robeval.values.card import Input, ModelCard, Network, Published
 from robeval.zoo import cards, checkpoints
 from robeval.zoo.load import load_model
@@ -20,6 +24,7 @@ RECIPE = {
     "method": "trades",
     "steps": 2,
     "step_size": 0.05,
+    "norm": "linf",
     "eps": "1/10",
     "epochs": 3,
     "batch_size": 40,
@@ -56,7 +61,10 @@ def test_it_writes_a_card_and_the_weights_that_belong_to_it(some, tmp_path):
     model = load_model(card, some.shape, some.num_classes)
     assert model.module(some.slice(0, 4)[0]).isfinite().all()
     found = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file())
-    assert found == ["new/folder/cards/small.toml", "new/folder/checkpoints/small.safetensors"]
+    names = "cards/small.toml", "checkpoints/small.safetensors", "logs/small.csv", "recipes/small.toml"
+    assert found == [f"new/folder/{name}" for name in names]
+    recipe = cards.load(str(tmp_path / "new" / "folder" / "recipes" / "small.toml"))
+    assert replace(recipe, where=CARD.where) == replace(CARD, published=())
 
 
 def test_the_new_card_trains_the_same_again(some, tmp_path):
@@ -68,7 +76,7 @@ def test_the_new_card_trains_the_same_again(some, tmp_path):
 
 @pytest.mark.parametrize("method", ["natural", "madry", "trades"])
 def test_same_seed_same_bytes_other_seed_other_bytes(some, tmp_path, method):
-    ball = ("steps", "step_size", "eps")
+    ball = ("steps", "step_size", "norm", "eps")
     recipe = {key: value for key, value in RECIPE.items() if method != "natural" or key not in ball}
     for name, seed in (("one", 1), ("again", 1), ("two", 2)):
         torch.rand(seed)  # whatever was drawn before does not matter
@@ -96,7 +104,7 @@ def test_replays_learn_from_each_batch_so_often(some, tmp_path):
 def test_every_replay_has_noise_of_its_own(some, tmp_path):
     """The second replay of the first epoch draws what else the second epoch would."""
     still = replace(CARD, network=replace(NETWORK, params={**NETWORK.params, "drop": 0}))
-    fast = {"method": "fast", "eps": 0.2, "batch_size": 100, "learning_rate": 0.05}
+    fast = {"method": "fast", "norm": "linf", "eps": 0.2, "batch_size": 100, "learning_rate": 0.05}
     heard: list[Epoch] = []
     for changes in ({"epochs": 2}, {"epochs": 1, "replays": 2}):
         train(replace(still, training=fast | changes), some, tmp_path, CPU, heard.append)
@@ -106,7 +114,7 @@ def test_every_replay_has_noise_of_its_own(some, tmp_path):
 
 def test_torch_is_left_as_it_was(some, tmp_path):
     before, threads = torch.get_rng_state(), torch.get_num_threads()
-    trained(some, tmp_path, threads=threads + 1)
+    trained(some, tmp_path, threads=threads + 1, epochs=1, batch_size=100, steps=1)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
     assert torch.is_grad_enabled()
@@ -134,12 +142,24 @@ def test_the_rate_falls_where_the_recipe_says(some, tmp_path):
 
 
 @pytest.mark.parametrize("rate", [1e30, 1e-3])
-def test_a_loss_that_is_not_finite_stops_with_the_epoch_and_leaves_no_file(some, tmp_path, rate):
-    heard: list[Epoch] = []
+def test_a_loss_that_is_not_finite_stops_with_the_epoch(some, tmp_path, rate):
     momentum = 0.9 if rate > 1 else 1e15  # the second grows over some steps
-    with pytest.raises(UserError, match=r"small\.toml: the loss or a weight is not finite after epoch \d of 3"):
-        trained(some, tmp_path, heard.append, learning_rate=rate, momentum=momentum)
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(
+        DivergedError, match=r"small\.toml: the loss or a weight is not finite in epoch \d of 3"
+    ) as caught:
+        trained(some, tmp_path, learning_rate=rate, momentum=momentum)
+    assert "Lower 'learning_rate'" in str(caught.value)
+    assert not (tmp_path / "unfinished").exists()
+    assert not (tmp_path / "cards" / "small.toml").exists()
+
+
+def test_the_last_good_weights_are_left_and_named(some, tmp_path):
+    """The rate goes up by so much after two epochs that the third cannot be finite."""
+    with pytest.raises(DivergedError) as caught:
+        trained(some, tmp_path / "bad", decay_epochs=[3], decay_factor=1e30)
+    good = tmp_path / "bad" / "cards" / "small_last.toml"
+    assert f"in epoch 3 of 3; the weights after epoch 2, which are, are those of {good}" in str(caught.value)
+    assert weights(good) == weights(trained(some, tmp_path / "two", epochs=2))
 
 
 def test_a_stop_in_between_keeps_the_files_of_before(some, tmp_path):
@@ -195,3 +215,36 @@ def test_a_bad_recipe_or_network_stops_before_anything_is_made(some, tmp_path):
     with pytest.raises(UserError, match="unknown architecture 'small_cn'"):
         trained(some, tmp_path, card=replace(CARD, network=Network("small_cn")))
     assert list(tmp_path.iterdir()) == []
+
+
+STILL = replace(CARD, network=replace(NETWORK, params={**NETWORK.params, "drop": 0.0}))
+
+
+def test_accuracies_are_measured_before_each_batch_is_learnt_from(some, tmp_path):
+    """On one batch of all images, whose first weights answer the first class to everything."""
+    heard: list[Epoch] = []
+    trained(some, tmp_path, heard.append, card=STILL, epochs=1, batch_size=100)
+    share = (some.y == 0).mean()
+    assert heard[0].accuracy == heard[0].robust_accuracy == pytest.approx(share)
+    trained(some, tmp_path, heard.append, card=STILL, epochs=1, batch_size=100, method="madry")
+    assert heard[1].accuracy == heard[1].robust_accuracy == pytest.approx(share)
+
+
+def test_the_log_has_a_row_for_each_epoch(some, tmp_path):
+    heard: list[Epoch] = []
+    trained(some, tmp_path, heard.append)
+    rows = pd.read_csv(tmp_path / "logs" / "small.csv")
+    assert rows.number.tolist() == [1, 2, 3]
+    assert rows.loss.tolist() == [epoch.loss for epoch in heard]
+    assert rows.robust_accuracy.between(0, 1).all()
+    assert rows.validation_accuracy.isna().all()
+
+
+def test_a_training_is_seen_while_it_goes_on(some, tmp_path, monkeypatch):
+    monkeypatch.setattr(epochs, "_GLANCE", 0.0)
+    seen: list[tuple[float, Epoch]] = []
+    train(
+        replace(CARD, training=RECIPE), some, tmp_path, CPU, lambda epoch: None, glance=lambda *each: seen.append(each)
+    )
+    assert [share for share, _ in seen] == pytest.approx([batch / 9 for batch in range(1, 10)])
+    assert [epoch.number for _, epoch in seen] == [1, 1, 1, 2, 2, 2, 3, 3, 3]

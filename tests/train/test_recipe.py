@@ -1,9 +1,13 @@
 """What a card's `[training]` may say."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
 from robeval.errors import UserError
 from robeval.train.recipe import read
+from robeval.train.schedule import rate
 from robeval.values.card import ModelCard, Network
 from robeval.values.threat import ThreatModel
 
@@ -55,9 +59,21 @@ def test_a_recipe_is_read_with_its_defaults():
 
 
 def test_the_rate_falls_from_the_epochs_on_that_are_named():
-    rate = recipe(TRADES).settings.rate
-    assert [rate(epoch) for epoch in (1, 74)] == [0.1, 0.1]
-    assert [rate(epoch) for epoch in (75, 89, 90, 100)] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4])
+    settings = recipe(TRADES | {"epochs": 100}).settings
+    assert [rate(settings, epoch - 1) for epoch in (1, 74)] == [0.1, 0.1]
+    assert rate(settings, 73.999) == 0.1
+    assert [rate(settings, epoch - 1) for epoch in (75, 89, 90, 100)] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4])
+    steps = replace(settings, decay_epochs=(103.4, 154.6))  # Madry's 40,000 and 60,000 batches
+    assert [rate(steps, done) for done in (102.3, 102.41, 153.7)] == pytest.approx([0.1, 0.01, 0.001])
+
+
+def test_the_rate_falls_as_half_a_cosine_or_a_line_after_the_warm_up():
+    base = recipe(TRADES | {"epochs": 15, "decay_epochs": None, "warmup_epochs": 5}).settings
+    assert [rate(base, done) for done in (0, 2.5, 5, 14.9)] == pytest.approx([0, 0.05, 0.1, 0.1])
+    cosine, linear = replace(base, schedule="cosine"), replace(base, schedule="linear")
+    assert [rate(cosine, done) for done in (1, 5, 10, 15)] == pytest.approx([0.02, 0.1, 0.05, 0])
+    assert rate(cosine, 7.5) == pytest.approx(0.1 * (1 + math.sqrt(0.5)) / 2)
+    assert [rate(linear, done) for done in (1, 5, 7.5, 15)] == pytest.approx([0.02, 0.1, 0.075, 0])
 
 
 def test_natural_needs_no_ball():
@@ -69,7 +85,7 @@ def test_a_norm_that_the_method_is_not_defined_for_is_refused():
     message = refusal(TRADES | {"norm": "l1"})
     assert "'trades' is not defined for norm 'l1'" in message
     assert "It can do: linf, l2." in message
-    exact = {**NATURAL, "method": "linear_exact", "eps": 0.1}
+    exact = {**NATURAL, "method": "linear_exact", "norm": "linf", "eps": 0.1}
     assert recipe(exact | {"norm": "l1"}).threat == ThreatModel("l1", 0.1)
     assert "'free' is not defined for norm 'l2'" in refusal(exact | {"method": "free", "norm": "l2"})
 
@@ -97,6 +113,13 @@ def test_a_norm_that_the_method_is_not_defined_for_is_refused():
         ({"norm": "l7"}, ["'norm' is 'l7'", "'linf', 'l2'"]),
         ({"eps": 8}, ["'eps' is 8", 'Did you mean "8/255"?']),
         ({"eps": None}, ["needs a ball", "'eps' is missing"]),
+        ({"norm": None}, ["'eps' is given, but not the norm"]),
+        ({"validation": 0.0001}, ["'validation' is 0.0001", "none of 1000"]),
+        ({"validation": 0.9}, ["'batch_size' is 128", "only 100 training images after 900 are held out"]),
+        ({"schedule": "cosine"}, ["'decay_epochs' is given", '"cosine" would not use it']),
+        ({"warmup_epochs": 76}, ["'warmup_epochs' is 76", "only 76 epochs"]),
+        ({"ema": 1}, ["'ema' is 1"]),
+        ({"flip": True}, ["'flip' is True", "'none', 'image', 'batch'"]),
         ({"beta": -1}, ["'beta' is -1", "at least 0"]),
         ({"seed": -1}, ["'seed' is -1"]),
         ({"seed": 0.5}, ["'seed' is 0.5", "a whole number"]),
