@@ -252,10 +252,10 @@ def _samples(suite: Suite | None, data: Data | None, data_root: str | Path | Non
     if data is None:
         roots = datasets.data_roots(None if data_root is None else Path(data_root))
         return datasets.load(suite.dataset, suite.split, roots, where=suite.where or "suite")
-    return datasets.given(suite.dataset, suite.split, *_arrays(data))
+    return datasets.given(suite.dataset, suite.split, *arrays(data))
 
 
-def _arrays(data: Data) -> list[np.ndarray]:
+def arrays(data: Data) -> list[np.ndarray]:
     """Images and classes as arrays.
 
     Raises:

@@ -13,6 +13,7 @@ COMMANDS = {
     "run": "Attack models with a suite and print their robust accuracy.",
     "transfer": "Attack models with images made on another model.",
     "crosscheck": "Run the attacks of a suite beside those of other libraries.",
+    "measure": "Measure models, data and theorems beside robust accuracy.",
     "train": "Train the model of a card.",
     "suites": "List the suites, or show one.",
     "attacks": "List the attacks and their parameters.",
