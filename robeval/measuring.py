@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,13 @@ class Measurement:
         table: one row per number, with its 95 % interval; `robeval.reports.findings.COLUMNS` names the columns.
         samples: one row per model and sample; empty for theory.
         ledger: the folder, if one was given.
+        notes: what a reader should know.
     """
 
     table: pd.DataFrame
     samples: pd.DataFrame
     ledger: Path | None
+    notes: tuple[str, ...] = ()
 
     def to_markdown(self) -> str:
         """The numbers as tables."""
@@ -109,7 +111,7 @@ def measure(
         return run(name, params, asked, Path(out))
     with tempfile.TemporaryDirectory(prefix="robeval-") as folder:
         found = run(name, params, asked, Path(folder))
-        return Measurement(found.table, found.samples, None)
+        return replace(found, ledger=None)
 
 
 def run(
@@ -131,11 +133,11 @@ def run(
     keywords = resolved(entry, params)
     ledger = Ledger(out)
     prepare = {"model": _of_models, "data": _of_data, "verdicts": _of_verdicts, "theory": _of_theory}[entry.about]
-    answers = [
-        answer(each, ledger, partial(listen, each.question)) for each in prepare(entry, keywords, asked, ledger, attack)
-    ]
+    due = prepare(entry, keywords, asked, ledger, attack)
+    answers = [answer(each, ledger, partial(listen, each.question)) for each in due]
     write_findings(ledger)
-    return Measurement(findings.table_of(answers), _samples_of(answers), out)
+    notes = dict.fromkeys([*(note for each in due for note in each.notes), *ledger.notes()])
+    return Measurement(findings.table_of(answers), _samples_of(answers), out, tuple(notes))
 
 
 def _unfit(entry: Entry, asked: Request) -> Iterator[UserError]:
@@ -156,6 +158,8 @@ def _unfit(entry: Entry, asked: Request) -> Iterator[UserError]:
             yield UserError(f"it is about {entry.about}, but no {name} is given", where=where, fix=f"Name a {name}.")
     if entry.about == "data" and asked.dataset is None and (asked.data is None or asked.reference is None):
         yield UserError("no data set is given", where=where, fix="Name one; `robeval data` lists them.")
+    if asked.limit is not None and entry.at_once:
+        yield UserError("it is fitted to all samples at once", where=where, fix="Leave out the limit.")
     if asked.limit is not None and asked.limit < 1:
         yield UserError(f"{asked.limit} samples cannot be measured", where="--limit", fix="Give 1 or more.")
 
@@ -202,7 +206,7 @@ def _of_models(entry: Entry, params: dict[str, Any], asked: Request, ledger: Led
         Question(entry.name, params, each.id, each.fingerprint, data, seed=asked.seed, version=entry.version)
         for each in job.models.values()
     ]
-    return [measuring.of_model(question, entry, local) for question in questions]
+    return [measuring.of_model(question, entry, local, job.notes) for question in questions]
 
 
 def _of_verdicts(entry: Entry, params: dict[str, Any], asked: Request, ledger: Ledger, attack: Run) -> list[Asked]:

@@ -60,6 +60,11 @@ class _Measures(click.Group):
             return theory
         return _command(catalog()[cmd_name]) if cmd_name in self.list_commands(ctx) else None
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say where the measures are listed: help imports nothing heavy, as their names would."""
+        with formatter.section("Measures"):
+            formatter.write_text(f"`{ctx.command_path}` lists them, and with a NAME and --help what one is and takes.")
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
@@ -71,18 +76,46 @@ class _Theory(_Measures):
     theory = True
 
 
-@click.group(cls=_Measures)
-def command() -> None:
+@click.group(cls=_Measures, invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Measure models, data and theorems beside robust accuracy.
 
     Answers are kept in the ledger folder, with their 95 % intervals where they have any: the same command goes on where
     it was stopped, and run again it computes nothing. The folder gets measures.csv and measures.md.
     """
+    if ctx.invoked_subcommand is None:
+        _list(
+            ctx, ("theory", "theory", "", "Examples and theorems of the papers: `robeval measure theory` lists them.")
+        )
 
 
-@click.group(cls=_Theory)
-def theory() -> None:
+@click.group(cls=_Theory, invoke_without_command=True)
+@click.pass_context
+def theory(ctx: click.Context) -> None:
     """Examples and theorems of the papers: closed forms beside simulations."""
+    if ctx.invoked_subcommand is None:
+        _list(ctx)
+
+
+def _list(ctx: click.Context, *more: tuple[str, ...]) -> None:
+    """Print the measures that are commands of a group."""
+    from rich.console import Console
+
+    from robeval.measures.registry import catalog
+    from robeval.reports.render import terminal
+    from robeval.values.parameters import listed
+    from robeval.values.table import Table
+
+    group = ctx.command
+    names = group.list_commands(ctx) if isinstance(group, click.Group) else []
+    entries = [entry for name, entry in catalog().items() if name in names]
+    rows = [
+        (entry.name, entry.about, ", ".join(name for name, _, _ in listed(entry.function)), entry.short)
+        for entry in entries
+    ]
+    header = ("measure", "about", "parameters", "")
+    Console(highlight=False).print(terminal.render(Table("Measures", header, (*rows, *more))))
 
 
 def _command(entry: "Entry") -> click.Command:
@@ -126,6 +159,8 @@ def _measure(entry: "Entry", given: dict[str, Any], own: set[str]) -> None:
                 return _attacked(console, job, folder)
 
             found = measuring.run(entry.name, params, measuring.Request(**rest), out, attack, listen)
+        for note in found.notes:
+            console.print(note, markup=False, soft_wrap=True)
         for table in findings.tables(found.table):
             console.print(terminal.render(table))
         console.print(f"Written: {out / 'measures.md'} and {out / 'measures.csv'}", markup=False, soft_wrap=True)

@@ -35,6 +35,7 @@ class Asked:
     """A question, and how it is answered.
 
     Attributes:
+        notes: what a reader should know.
         prepare: gives, once it is needed, what makes the columns of some rows; None for theory, which has none.
     """
 
@@ -42,6 +43,7 @@ class Asked:
     question: Question
     made_with: Callable[[], Mapping[str, str]]
     prepare: Callable[[], Work] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def answer(asked: Asked, ledger: Ledger, listen: Listen = lambda _: None) -> Measured:
@@ -117,7 +119,7 @@ def of_theory(question: Question, entry: Entry) -> Asked:
     return Asked(entry, question, made_by_cpu)
 
 
-def of_model(question: Question, entry: Entry, local: Local) -> Asked:
+def of_model(question: Question, entry: Entry, local: Local, notes: tuple[str, ...] = ()) -> Asked:
     """About a model that `local` holds under the question's name.
 
     Whatever draws from torch's global generator meanwhile gets a stream of the slice's own.
@@ -139,7 +141,7 @@ def of_model(question: Question, entry: Entry, local: Local) -> Asked:
 
         return {"sample": samples, **local.ask(question.model, ask)}
 
-    return Asked(entry, question, local.made_with, lambda: work)
+    return Asked(entry, question, local.made_with, lambda: work, notes)
 
 
 def _refuse_nonfinite(nonfinite: Tensor, rows: range, model: str) -> None:
@@ -157,7 +159,7 @@ def of_data(question: Question, entry: Entry, samples: Samples, reference: Sampl
 
     def prepare() -> Work:
         work: Work = entry.function(samples, reference, **question.params)
-        return lambda rows: {"sample": np.arange(rows.start, rows.stop), **work(rows)}
+        return work if entry.at_once else lambda rows: {"sample": np.arange(rows.start, rows.stop), **work(rows)}
 
     return Asked(entry, question, made_by_cpu, prepare)
 
