@@ -7,9 +7,10 @@ from robeval.version import VERSION
 
 if TYPE_CHECKING:
     from robeval.api import Evaluation, evaluate
+    from robeval.measuring import Measurement, measure
 
 __version__ = VERSION
-__all__ = ["Evaluation", "UserError", "__version__", "evaluate"]
+__all__ = ["Evaluation", "Measurement", "UserError", "__version__", "evaluate", "measure"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from robeval import api
 
         return getattr(api, name)
+    if name in ("Measurement", "measure"):
+        from robeval import measuring
+
+        return getattr(measuring, name)
     raise AttributeError(f"module 'robeval' has no attribute {name!r}")

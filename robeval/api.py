@@ -269,11 +269,11 @@ def _samples(
     elif isinstance(data, str | Path):
         found = own.load(str(data), suite.dataset, suite.split, roots)
     else:
-        found = datasets.given(suite.dataset, suite.split, *_arrays(data))
+        found = datasets.given(suite.dataset, suite.split, *arrays(data))
     return choose(found, sample) if sample else found
 
 
-def _arrays(data: Data) -> list[np.ndarray]:
+def arrays(data: Data) -> list[np.ndarray]:
     """Images and classes as arrays.
 
     Raises:

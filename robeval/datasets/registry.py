@@ -58,6 +58,11 @@ class Samples:
         channels, height, width = self.x.shape[1:]
         return channels, height, width
 
+    @property
+    def pixels(self) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """All images at once, as `x` holds them; image files are decoded into memory each time."""
+        return self.x[:] if isinstance(self.x, Pictures) else self.x
+
     def slice(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Images float32 in [0, 1], (n, c, h, w), and labels int64 (n,), of samples start to stop."""
         images = torch.from_numpy(self.x[start:stop].copy())

@@ -1,25 +1,29 @@
 """The record of what is finished."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from robeval.errors import UserError
-from robeval.ledger import codec
+from robeval.ledger import answers, codec
 from robeval.values.cell import CellFailure, CellResult
 from robeval.values.digest import plain
+from robeval.values.measurement import Measured
 from robeval.values.plan import ModelPlan
 from robeval.whole import write_whole
+
+Record = TypeVar("Record")
 
 
 class Ledger:
     """A folder with one Parquet file per finished cell, whole or absent.
 
     `cells/` holds nothing else, so any Parquet reader takes it as one table. Beside it: `plans/` (what each
-    suite and model wants), `failures/` (why a cell could not be finished), `damaged/` (files set aside) and
-    `settings.json` (what a resumed run must do the same way).
+    suite and model wants), `measures/` (answers beside robust accuracy, one folder per measure) and `parts/` (their
+    finished slices, until they are whole), `failures/` (why a cell could not be finished), `damaged/` (files set
+    aside) and `settings.json` (what a resumed run must do the same way).
 
     Args:
         root: the folder; made when something is written.
@@ -40,21 +44,7 @@ class Ledger:
 
     def get(self, key: str) -> CellResult | None:
         """A finished cell, or None. A file that is not whole is set aside, so that its cell is due again."""
-        path = self._cell(key)
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _unusable(path, error) from None
-        try:
-            result = codec.decode(content)
-        except ValueError:
-            result = None
-        if result is None or result.cell.key != key:
-            self._set_aside(path)
-            return None
-        return result
+        return self._decoded(self._cell(key), codec.decode, lambda result: result.cell.key == key)
 
     def fail(self, failure: CellFailure) -> None:
         """Record why a cell could not be finished."""
@@ -88,12 +78,52 @@ class Ledger:
             except ValueError:
                 self._set_aside(path)
 
+    def put_answer(self, answer: Measured, *, part: bool = False) -> None:
+        """Record an answer, or the part of one that is about one slice."""
+        write_whole(self._answer(answer.question.measure, answer.question.key, part), answers.encode(answer))
+
+    def answer(self, measure: str, key: str, *, part: bool = False) -> Measured | None:
+        """What was found, or None. A file that is not whole is set aside, so that it is measured again."""
+        path = self._answer(measure, key, part)
+        return self._decoded(path, answers.decode, lambda found: found.question.key == key)
+
+    def answers(self) -> Iterator[Measured]:
+        """Every answer, measure by measure, in the order of their keys."""
+        for path in sorted((self.root / "measures").glob("*/*.parquet")):
+            if found := self.answer(path.parent.name, path.stem):
+                yield found
+
+    def forget_part(self, measure: str, key: str) -> None:
+        """Remove the part of an answer that is now whole."""
+        with suppress(OSError):  # it is in nobody's way
+            self._answer(measure, key, True).unlink()
+
     def notes(self) -> list[str]:
         """What happened to files on the way, for the user."""
         return [f"a damaged file was set aside, its work is done again: {path}" for path in self.set_aside]
 
     def _cell(self, key: str) -> Path:
         return self.root / "cells" / key[:2] / f"{key}.parquet"
+
+    def _answer(self, measure: str, key: str, part: bool) -> Path:
+        return self.root / ("parts" if part else "measures") / measure / f"{key}.parquet"
+
+    def _decoded(self, path: Path, decode: Callable[[bytes], Record], fits: Callable[[Record], bool]) -> Record | None:
+        """What is in a file; None if it is absent. One that is not whole, or another's, is set aside."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unusable(path, error) from None
+        try:
+            found = decode(content)
+        except ValueError:
+            found = None
+        if found is None or not fits(found):
+            self._set_aside(path)
+            return None
+        return found
 
     def _failure(self, key: str) -> Path:
         return self.root / "failures" / f"{key}.json"

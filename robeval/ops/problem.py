@@ -177,6 +177,15 @@ class Problem:
         finally:
             self._active = before[~self._retired[before]]
 
+    @contextmanager
+    def watched(self, watch: Watch) -> Iterator[None]:
+        """Meanwhile show this watch, and no other, every point the model is asked about."""
+        before, self._watch = self._watch, watch
+        try:
+            yield
+        finally:
+            self._watch = before
+
     @property
     def active(self) -> Tensor:
         """The rows that are not retired, by index."""

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from robeval.ledger.store import Ledger
 from robeval.reports.paired import ranks
 from robeval.values.cell import CellResult
+from robeval.values.interval import wilson as wilson
 from robeval.values.plan import ModelPlan, Row
 from robeval.values.suite import WORST_CASE
 
@@ -21,12 +21,6 @@ COLUMNS = (
     "n", "natural_accuracy", "robust_accuracy", "ci_low", "ci_high", "rank", "median_distance",
     "seconds", "forwards", "backwards", "escaped", "nonfinite", "status", "warnings",
 )  # fmt: skip
-
-
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a proportion (Wilson, 1927, without continuity correction)."""
-    interval = binomtest(successes, n).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def results(ledger: Ledger, plans: Iterable[ModelPlan]) -> pd.DataFrame:

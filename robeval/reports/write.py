@@ -1,9 +1,9 @@
-"""The files that stand beside the cells: results.csv and leaderboard.md."""
+"""The files that stand beside the cells and measures: results.csv and leaderboard.md, measures.csv and measures.md."""
 
 import pandas as pd
 
 from robeval.ledger.store import Ledger
-from robeval.reports import leaderboard, measure
+from robeval.reports import findings, leaderboard, measure
 from robeval.reports.render import csv, markdown
 from robeval.whole import write_whole
 
@@ -13,6 +13,18 @@ def write_reports(ledger: Ledger) -> None:
     results = measure.results(ledger, ledger.plans())
     write_whole(ledger.root / "results.csv", csv.render(results).encode())
     write_whole(ledger.root / "leaderboard.md", as_markdown(results).encode())
+
+
+def write_findings(ledger: Ledger) -> None:
+    """Write `measures.csv` and `measures.md` about every answer that the ledger has."""
+    found = findings.results(ledger)
+    write_whole(ledger.root / "measures.csv", csv.render(found).encode())
+    write_whole(ledger.root / "measures.md", findings_as_markdown(found).encode())
+
+
+def findings_as_markdown(found: pd.DataFrame) -> str:
+    """A table for each measure, subject and parameters."""
+    return "\n\n".join(["# Measures", *map(markdown.render, findings.tables(found))])
 
 
 def as_markdown(results: pd.DataFrame) -> str:

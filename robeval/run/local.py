@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from robeval.values.digest import plain
 from robeval.values.plan import Task
 from robeval.version import VERSION
 from robeval.zoo.model import LoadedModel
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +84,41 @@ class Local:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             return CellFailure(cell, reason, traceback.format_exc())
-        return CellResult(cell, verdicts, time.perf_counter() - start, self._made_with())
+        return CellResult(cell, verdicts, time.perf_counter() - start, self.made_with())
 
     def _verdicts(self, cell: Cell, before: Verdicts | None) -> Verdicts:
-        """The cell's verdicts; short of memory, it is run again with half as many rows at a time."""
-        shape = self._shape(cell.model)
         start, stop = cell.slice.start, cell.slice.stop
-        x, y = (part.to(self._device) for part in self._samples.slice(start, stop))
+        x, y = self.slice(start, stop)
         ids = torch.from_numpy(self._samples.ids[start:stop])
+        images = x.clone() if self._keep else None
+
+        def attacked(model: Microbatches) -> Verdicts:
+            source = Microbatches(self._sources[cell.source].to(self._device), model.size) if cell.source else None
+            if images is not None:
+                images.copy_(x)  # memory may have run short half-way
+            return run_cell(cell, model, x, y, before, self._on_step(cell), source, images, ids)
+
+        verdicts = self.ask(cell.model, attacked)
+        if self._keep and images is not None:
+            self._keep(cell, images.cpu())
+        return verdicts
+
+    def slice(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Images and labels of some samples, on the device."""
+        x, y = self._samples.slice(start, stop)
+        return x.to(self._device), y.to(self._device)
+
+    def ask(self, name: str, work: Callable[[Microbatches], Answer]) -> Answer:
+        """What `work` makes of a model in its batch shape; short of memory, again with half as many rows at a time."""
+        shape = self._shape(name)
         while True:
-            model = Microbatches(self._models[cell.model].module, shape.rows)
-            source = Microbatches(self._sources[cell.source].to(self._device), shape.rows) if cell.source else None
-            images = x.clone() if self._keep else None
             try:
                 with exact_arithmetic(shape.threads):
-                    verdicts = run_cell(cell, model, x, y, before, self._on_step(cell), source, images, ids)
-                if self._keep and images is not None:
-                    self._keep(cell, images.cpu())
-                return verdicts
+                    return work(Microbatches(self._models[name].module, shape.rows))
             except Exception as error:
                 if not out_of_memory(error) or shape.rows == 1:
                     raise
-            shape = self._use(cell.model, Shape(shape.rows // 2, shape.threads))
+            shape = self._use(name, Shape(shape.rows // 2, shape.threads))
 
     def _shape(self, name: str) -> Shape:
         """How the model is run: as recorded, as given, or as a probe finds now. Puts it on the device."""
@@ -149,7 +164,8 @@ class Local:
         listen = self._listen
         return None if listen is None else lambda share: listen(Progress(cell, share))
 
-    def _made_with(self) -> dict[str, str]:
+    def made_with(self) -> dict[str, str]:
+        """Versions, device, and the shape of the model that was asked last."""
         device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else platform.machine()
         return {
             "robeval": VERSION,

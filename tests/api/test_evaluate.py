@@ -422,7 +422,7 @@ def test_out_that_cannot_be_written(net, tmp_path):
 
 
 def test_importing_robeval_is_cheap_and_gives_the_names(net):
-    assert set(robeval.__all__) <= set(dir(robeval)) | {"Evaluation", "evaluate"}
+    assert set(robeval.__all__) <= set(dir(robeval)) | {"Evaluation", "Measurement", "evaluate", "measure"}
     assert robeval.Evaluation is type(evaluate(net, limit=1))
     with pytest.raises(AttributeError, match="evalute"):
         print(robeval.evalute)

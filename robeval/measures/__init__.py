@@ -1,0 +1,1 @@
+"""What can be measured beside robust accuracy: one measure per file."""

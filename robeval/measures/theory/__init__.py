@@ -1,0 +1,1 @@
+"""The examples and theorems of the papers: closed forms beside simulations."""
