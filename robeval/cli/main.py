@@ -14,6 +14,7 @@ COMMANDS = {
     "transfer": "Attack models with images made on another model.",
     "crosscheck": "Run the attacks of a suite beside those of other libraries.",
     "train": "Train the model of a card.",
+    "table": "The papers' tables: published numbers beside measured ones.",
     "suites": "List the suites, or show one.",
     "attacks": "List the attacks and their parameters.",
     "zoo": "List the models; show, inspect, convert or verify one.",
