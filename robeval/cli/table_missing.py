@@ -48,7 +48,7 @@ class Missing:
         return f"robeval table {self._table.id}{scale} --run --out {self._out}"
 
     def _model(self, name: str, needs: str) -> str:
-        key = "model", name
+        key = f"model {name}", needs
         if key not in self._answers:
             try:
                 due = self._models.is_due(name)
