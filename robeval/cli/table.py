@@ -159,13 +159,13 @@ def _compared(table: PaperTable, scale: str, out: Path, data_root: Path | None) 
     """What the ledger has of the table, and who says what is missing."""
     from robeval.cli.table_missing import Missing
     from robeval.ledger.store import Ledger
-    from robeval.reports import measure, measures
+    from robeval.reports import lookup, measure
     from robeval.reports.compare import compare
 
     ledger = Ledger(out)
     wanted = {ask.group for ask in table.asks(scale)}
     results = measure.results(ledger, [plan for plan in ledger.plans() if plan.group in wanted])
-    entries = compare(table, results, measures.read(out), scale)
+    entries = compare(table, results, lookup.read(out), scale)
     return Missing(table, scale, out, data_root), entries
 
 

@@ -33,12 +33,12 @@ class Missing:
     def _no_ask(self, cell: PaperCell) -> str:
         if self._scale != "paper" and cell.asks:
             return "it has no miniature"
-        return cell.needs or ("printed as a setting: nothing to measure" if cell.published else "")
+        return cell.needs or ("a setting or a formula: nothing to measure" if cell.published else "")
 
     def _part(self, ask: Ask, cell: PaperCell) -> str:
-        if ask.measure:
-            needs = f"; it needs: {cell.needs}" if cell.needs and self._scale == "paper" else ""
-            return f"no measure '{ask.measure.get('kind', '')}' in {self._out}: `robeval measure` makes it{needs}"
+        if ask.finding:
+            model = self._model(ask.model, cell.needs) if ask.model else ""
+            return model or f"not in {self._out}: `{_measuring(ask)} --out {self._out}` makes it"
         models = [name for name in (ask.model, ask.source) if name]
         found = [self._model(name, cell.needs) for name in models] + [self._suite(ask.suite)]
         return next(filter(None, found), f"not in {self._out}: `{self._command()}` makes it")
@@ -69,3 +69,12 @@ class Missing:
             except UserError as error:
                 self._answers[key] = in_one_line(error)
         return self._answers[key]
+
+
+def _measuring(ask: Ask) -> str:
+    """The command that measures it."""
+    said = {key: value for key, value in {"model": ask.model, **ask.finding}.items() if value != ""}
+    name = said.pop("measure", "")
+    about = "" if {"model", "dataset", "suite"} & set(said) else "theory "
+    options = "".join(f" --{key.replace('_', '-')} {value}" for key, value in said.items() if key != "at")
+    return f"robeval measure {about}{name}{options}"

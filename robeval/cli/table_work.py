@@ -100,7 +100,7 @@ class Models:
 
 def work(table: PaperTable, scale: str, options: Options, console: Console) -> int:
     """Train and run what the table wants and can have; the number of cells that failed. Says what it cannot have."""
-    asks = [ask for ask in table.asks(scale) if not ask.measure]
+    asks = [ask for ask in table.asks(scale) if not ask.finding]
     models, device = Models(table, options.out), choose_device(options.device)
     due, lost = _sorted_out(models, asks)
     asks = [ask for ask in asks if ask.model not in lost and ask.source not in lost]
@@ -108,7 +108,7 @@ def work(table: PaperTable, scale: str, options: Options, console: Console) -> i
         _say(console, f"left out: {line}")
     if due:
         seconds = sum(models.seconds(name, device) for name in due)
-        _say(console, f"{len(due)} models to train on {device}, {estimate.in_words(seconds)}: {', '.join(due)}")
+        _say(console, f"to train on {device}, about {estimate.in_words(seconds)}: {', '.join(due)}")
     for place, name in enumerate(due, 1):
         _say(console, f"training {place}/{len(due)}: {name}")
         try:
@@ -177,7 +177,7 @@ def _cost(jobs: Iterable[api.Job], ledger: Ledger, device: torch.device) -> str:
             seconds += estimate.passes([cell.attack]) * rows * speed[cell.model]
     if not count:
         return "nothing to run: everything that can be measured is in the ledger"
-    return f"{count} cells to run on {device}, at most {estimate.in_words(seconds)}"
+    return f"{count} cells to run on {device}, at most about {estimate.in_words(seconds)}"
 
 
 def in_one_line(error: UserError) -> str:

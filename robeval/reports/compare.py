@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from robeval.reports import measures
+from robeval.reports import lookup
 from robeval.reports.measure import wilson
 from robeval.values.paper import ACCURACIES, Ask, PaperCell, PaperTable
 
@@ -44,6 +44,11 @@ class Entry:
     verdict: str
 
     @property
+    def is_miniature(self) -> bool:
+        """Whether it is another number than the one that was printed."""
+        return self.ask is not None and self.ask != self.cell.asks.get("paper", {}).get(self.reading)
+
+    @property
     def difference(self) -> float | None:
         """Measured minus published; None where there is no comparison."""
         published = self.cell.number
@@ -52,14 +57,12 @@ class Entry:
         return self.found.value - published
 
 
-def compare(
-    table: PaperTable, results: pd.DataFrame, rows: Sequence[measures.Measured], scale: str = "paper"
-) -> list[Entry]:
+def compare(table: PaperTable, results: pd.DataFrame, rows: Sequence[lookup.Row], scale: str = "paper") -> list[Entry]:
     """Every cell of a table in every reading it has, with what the ledger says about it.
 
     Args:
         results: of the ledger, as `measure.results` gives them.
-        rows: of its measures, as `measures.read` gives them.
+        rows: of its measures, as `lookup.read` gives them.
     """
     known = {(row["suite"], row["model"], row["attack"]): row for row in results.to_dict("records")}
     entries = []
@@ -67,14 +70,15 @@ def compare(
         asks = cell.asks.get(scale, {})
         for reading, ask in asks.items() if asks else [("", None)]:
             found = _look_up(ask, cell, known, rows) if ask else None
-            entries.append(Entry(cell, reading, ask, found, _verdict(cell, ask, found, known, scale)))
+            entry = Entry(cell, reading, ask, found, "")
+            entries.append(replace(entry, verdict=_verdict(entry, known)))
     return entries
 
 
 def _look_up(
-    ask: Ask, cell: PaperCell, known: Mapping[tuple[str, str, str], Any], rows: Sequence[measures.Measured]
+    ask: Ask, cell: PaperCell, known: Mapping[tuple[str, str, str], Any], rows: Sequence[lookup.Row]
 ) -> Found | None:
-    found = _measured(ask, rows) if ask.measure else _accuracy(ask, known)
+    found = _measured(ask, cell, rows) if ask.finding else _accuracy(ask, known)
     if found is None or ask.minus is None:
         return found
     other = _look_up(ask.minus, cell, known, rows)
@@ -91,16 +95,16 @@ def _accuracy(ask: Ask, known: Mapping[tuple[str, str, str], Any]) -> Found | No
     return Found(100 * share, 100 * low, 100 * high, n)
 
 
-def _measured(ask: Ask, rows: Sequence[measures.Measured]) -> Found | None:
-    wanted = {**ask.measure, "metric": ask.metric} | ({"model": ask.model} if ask.model else {})
-    row = measures.find(rows, wanted)
-    if row is None:
+def _measured(ask: Ask, cell: PaperCell, rows: Sequence[lookup.Row]) -> Found | None:
+    """What was measured otherwise; shares of a column in percent are shown in percent."""
+    wanted = {"metric": ask.metric, **ask.finding} | ({"model": ask.model} if ask.model else {})
+    row = lookup.find(rows, wanted)
+    if row is None or (value := lookup.number(row.get("value"))) is None:
         return None
-    try:
-        value, low, high = (float(row.get(key, math.nan)) for key in ("value", "ci_low", "ci_high"))
-        return Found(value, low, high, int(row.get("n", 0)))
-    except (TypeError, ValueError):
-        return None
+    low, high = (lookup.number(row.get(key)) for key in ("low", "high"))
+    scale = 100 if cell.unit == "%" else 1
+    low, high = (math.nan if each is None else scale * each for each in (low, high))
+    return Found(scale * value, low, high, int(lookup.number(row.get("n")) or 0))
 
 
 def _apart(one: Found, other: Found) -> Found:
@@ -111,16 +115,14 @@ def _apart(one: Found, other: Found) -> Found:
     return Found(value, value - low, value + high, min(one.n, other.n))
 
 
-def _verdict(
-    cell: PaperCell, ask: Ask | None, found: Found | None, known: Mapping[tuple[str, str, str], Any], scale: str
-) -> str:
+def _verdict(entry: Entry, known: Mapping[tuple[str, str, str], Any]) -> str:
+    cell, ask, found, published = entry.cell, entry.ask, entry.found, entry.cell.number
     if found is None:
         row = known.get((ask.group, ask.model, ask.attack)) if ask else None
         if row and row["status"] != "complete":
             return str(row["status"])
         return PUBLISHED_ONLY if cell.published else NOT_MEASURED
-    published = cell.number
-    if scale != "paper":
+    if entry.is_miniature:
         return OTHER_DATA
     if published is None:
         return "measured"

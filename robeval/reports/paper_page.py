@@ -24,7 +24,7 @@ def page(
     parts = [_HEAD, markdown.render(_overview(tables, measured, miniature))]
     for table, own, mini in zip(tables, measured, miniature, strict=True):
         parts.append(f"## {table.id}: {table.title}\n")
-        for scale, entries in (("paper", own), ("digits", mini)):
+        for scale, entries in (("paper", own), ("digits", [entry for entry in mini if entry.is_miniature])):
             if found := paper_table.measured_only(entries):
                 parts.append(
                     markdown.render(paper_table.comparison(table, found, scale, lambda _: "", len(table.cells)))
@@ -40,7 +40,8 @@ def _overview(
     rows = []
     for table, own, mini in zip(tables, measured, miniature, strict=True):
         printed = sum(bool(cell.published) for cell in table.cells)
-        done, small = (len({(e.cell.row, e.cell.column) for e in es if e.found}) for es in (own, mini))
+        small = len({(each.cell.row, each.cell.column) for each in mini if each.found and each.is_miniature})
+        done = len({(each.cell.row, each.cell.column) for each in own if each.found})
         differ = sum(entry.verdict == DIFFERS for entry in own)
         rows.append((table.id, str(printed), str(done), str(differ), str(small), table.title))
     header = ("table", "printed", "measured", "differ", "in miniature", "title")

@@ -50,10 +50,11 @@ def _ask(
     source: str = "",
     metric: str = "",
     data: str = "",
-    measure: dict[str, Any] | None = None,
+    eps: str = "",
+    finding: dict[str, Any] | None = None,
     minus: dict[str, Any] | None = None,
 ) -> None:
-    """Where the number is. `{data}` in a text stands for the value of `data`."""
+    """Where the number is. `{data}` and `{eps}` in a text stand for the values of `data` and `eps`."""
 
 
 def _about(
@@ -101,7 +102,7 @@ def _trained(*, like: str, training: dict[str, Any]) -> Recipe:
     return Recipe(like, training)
 
 
-_ASK = ("model", "suite", "attack", "source", "metric", "data", "measure", "minus")
+_ASK = ("model", "suite", "attack", "source", "metric", "data", "eps", "finding", "minus")
 _ABOUT = ("unit", "tolerance", "needs", "quoted", "notes", "reading", "digits")
 
 
@@ -199,11 +200,10 @@ class _Reader:
             if any(key in said and key not in mini for key in ("model", "source")):
                 return None
             said |= {"data": "digits"} | mini
-        said = _filled(said, str(said.get("data", "")))
+        said = _filled(said, {f"{{{name}}}": str(said.pop(name, "")) for name in ("data", "eps")})
         minus = said.pop("minus", None)
-        said.pop("data", None)
         ask = Ask(**said) if "metric" in said else None
-        if ask is None or not (ask.measure or (ask.model and ask.suite and ask.attack)):
+        if ask is None or not (ask.finding or (ask.model and ask.suite and ask.attack)):
             return None
         return Ask(**said, minus=Ask(**(said | minus))) if minus else ask
 
@@ -242,8 +242,11 @@ def _merged(levels: Iterable[Section], reading: str) -> Section:
     return said
 
 
-def _filled(value: Any, data: str) -> Any:
-    """The value with every `{data}` in its texts filled in."""
+def _filled(value: Any, known: Mapping[str, str]) -> Any:
+    """The value with `{data}` and `{eps}` in its texts filled in."""
     if isinstance(value, dict):
-        return {key: _filled(each, data) for key, each in value.items()}
-    return value.replace("{data}", data) if isinstance(value, str) else value
+        return {key: _filled(each, known) for key, each in value.items()}
+    if isinstance(value, str):
+        for name, text in known.items():
+            value = value.replace(name, text)
+    return value

@@ -41,10 +41,8 @@ def seconds_per_pass(net: nn.Module, shape: tuple[int, int, int], device: torch.
 
 
 def in_words(seconds: float) -> str:
-    """`about 3 min`; `less than a second`."""
-    if seconds < 1:
-        return "less than a second"
+    """`3 min`; never less than a second."""
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"about {seconds / size:.0f} {unit}"
-    return f"about {seconds:.0f} s"
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 1):.0f} s"

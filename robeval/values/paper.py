@@ -18,7 +18,7 @@ class Ask:
         metric: `natural_accuracy` or `robust_accuracy` of one attack of a suite on a model; else that of a measure.
         model, suite, attack: ids of a card, a suite and one of its attacks.
         source: id of the model that the images are made on (transfer).
-        measure: what a row of the ledger's measures must say; in place of suite and attack.
+        finding: what a row of the ledger's measures must say (`robeval measure`); in place of suite and attack.
         minus: the number that is taken off.
     """
 
@@ -27,7 +27,7 @@ class Ask:
     suite: str = ""
     attack: str = ""
     source: str = ""
-    measure: Mapping[str, Any] = field(default_factory=dict)
+    finding: Mapping[str, Any] = field(default_factory=dict)
     minus: "Ask | None" = None
 
     @property

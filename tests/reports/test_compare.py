@@ -1,6 +1,5 @@
 """Published beside measured: verdicts, differences, and that no number is shown that was not measured or printed."""
 
-import json
 import re
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from records import fill, spec
 
 from robeval.ledger.store import Ledger
-from robeval.reports import measure, measures, paper_page, paper_table, papers
+from robeval.reports import lookup, measure, paper_page, paper_table, papers
 from robeval.reports.compare import compare, order
 from robeval.values.paper import Ask, PaperCell, PaperTable
 
@@ -125,34 +124,54 @@ def test_a_gap_has_newcombes_interval(tmp_path):
 # ── measures ──
 
 
-def test_measures_are_found_by_all_that_is_said_of_them(tmp_path):
-    rows = [
-        {"kind": "lipschitz", "metric": "lipschitz", "model": "net", "dataset": "d", "value": 12.3},
-        {"kind": "lipschitz", "metric": "lipschitz", "model": "other", "dataset": "d", "value": 4.5, "ci_low": 4.0},
-        {"kind": "lipschitz", "metric": "lipschitz", "model": "twice", "value": 1.0},
-        {"kind": "lipschitz", "metric": "lipschitz", "model": "twice", "value": 2.0},
-        {"kind": "lipschitz", "metric": "lipschitz", "model": "text", "value": "much"},
-    ]
-    (tmp_path / "measures").mkdir()
-    (tmp_path / "measures" / "a.json").write_text(json.dumps(rows[:2]))
-    (tmp_path / "measures" / "b.json").write_text(json.dumps(rows[2:]))
-    (tmp_path / "measures" / "broken.json").write_text("{")
-    read = measures.read(tmp_path)
-    assert read == rows
+MEASURES = """measure,subject,model,dataset,split,suite,params,metric,at,value,low,high,n,seed,seconds
+lipschitz,,net,d,test,,eps=0.1 variant=definition,lipschitz,,12.3,11.0,13.5,50,0,1
+lipschitz,,net,d,test,,eps=0.1 variant=definition,lipschitz,,12.1,,,200,0,1
+lipschitz,,net,d,test,,eps=0.1 variant=released,lipschitz,,1.08,,,200,0,1
+lipschitz,,twice,d,test,,eps=0.1,lipschitz,,1.0,,,9,0,1
+lipschitz,,twice,d,test,,eps=0.2,lipschitz,,2.0,,,9,0,1
+lipschitz,,text,d,test,,,lipschitz,,much,,,9,0,1
+tsipras,theory,,,,,p=0.95,natural_accuracy,"mean, closed form",0.998,0.99,1.0,0,0,1
+"""
 
-    def value(**more):
-        ask = Ask("lipschitz", "net", measure={"kind": "lipschitz"})
-        found = one(cell("12.25", replace(ask, **more), unit="ratio"), NOTHING, read).found
-        return found and found.value
 
-    assert value() == 12.3
-    assert value(model="other") == 4.5
-    assert value(model="twice") is value(model="text") is value(model="none") is None
-    assert value(measure={"kind": "lipschitz", "dataset": "e"}) is value(metric="other") is None
+@pytest.fixture
+def measured(tmp_path):
+    (tmp_path / "measures.csv").write_text(MEASURES)
+    return lookup.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("other", "value"),
+    [
+        ({}, 12.1),  # of the most samples
+        ({"finding": {"measure": "lipschitz", "variant": "definition", "n": 50}}, 12.3),
+        ({"finding": {"measure": "lipschitz", "variant": "released", "eps": 0.1}}, 1.08),
+        ({"finding": {"measure": "lipschitz", "variant": "definition", "eps": 0.2}}, None),
+        ({"finding": {"measure": "lipschitz", "variant": "definition", "dataset": "e"}}, None),
+        ({"finding": {"measure": "lipschitz", "nothing": 1}}, None),
+        ({"model": "twice"}, None),  # which of the two is not said
+        ({"model": "text"}, None),
+        ({"model": "none"}, None),
+        ({"metric": "other"}, None),
+    ],
+)
+def test_measures_are_found_by_all_that_is_said_of_them(measured, other, value):
+    about = {"finding": {"measure": "lipschitz", "variant": "definition"}} if "model" not in other else {}
+    ask = replace(Ask("lipschitz", "net", finding={"measure": "lipschitz"}), **(about | other))
+    entry = one(cell("12.25", ask, unit="ratio"), NOTHING, measured)
+    assert (entry.found and entry.found.value) == value
+    assert (entry.verdict == "published only") == (value is None)
+
+
+def test_shares_of_a_measure_are_shown_in_percent(measured):
+    ask = Ask("natural_accuracy", finding={"measure": "tsipras", "at": "mean, closed form", "p": 0.95})
+    found = one(cell("99.8", ask), NOTHING, measured).found
+    assert (found.value, found.low, found.high) == pytest.approx((99.8, 99, 100))
 
 
 def test_without_measures_there_are_none(tmp_path):
-    assert measures.read(tmp_path) == []
+    assert lookup.read(tmp_path) == []
 
 
 # ── what is shown ──
@@ -200,7 +219,7 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 def test_no_number_is_shown_that_is_not_measured_or_printed(tmp_path_factory, data, name, scale):
     """Every number of every cell is of the ledger's rows for just that cell, of the file, or their difference."""
     chosen = TABLES[name]
-    asks = [ask for ask in chosen.asks(scale) if not ask.measure]
+    asks = [ask for ask in chosen.asks(scale) if not ask.finding]
     ledger = Ledger(tmp_path_factory.mktemp("any"))
     outcomes = {}
     for ask in data.draw(st.lists(st.sampled_from(asks), max_size=3)) if asks else ():
@@ -245,3 +264,9 @@ def test_the_tidy_form_has_every_cell_in_full_precision(results):
     assert list(tidy.measured.dropna()) == [pytest.approx(60)]
     assert list(tidy.missing) == ["", "weights"]
     assert list(tidy.verdict) == ["equal", "published only"]
+
+
+def test_what_is_the_same_question_at_both_scales_is_compared_at_both(measured):
+    ask = Ask("natural_accuracy", finding={"measure": "tsipras", "at": "mean, closed form"})
+    same = one(cell("99.8", asks={scale: {"": ask} for scale in ("paper", "digits")}), NOTHING, measured, "digits")
+    assert (same.verdict, same.is_miniature) == ("equal", False)
