@@ -117,7 +117,7 @@ def test_table_5_of_trades_has_both_readings_beside_each_other():
         "2019": ("trades_table5_2019", "deepfool"),
     }
     mnist = cells["line 24, TRADES, 1/lambda = 6, MNIST, C&W (l2 0.005)"].asks["paper"]
-    assert {name: ask.suite for name, ask in mnist.items()} == {"2019": "trades_table5_2019_mnist"}
+    assert {name: ask.suite for name, ask in mnist.items()} == {"2019": "trades_2019_mnist"}
 
 
 def test_a_printed_number_says_how_precise_it_is():
