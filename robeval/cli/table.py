@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from robeval.reports.compare import Entry
     from robeval.reports.paper_table import Explain
 
+WIDTH = 120
 FORMATS = ("terminal", "csv", "markdown", "latex", "html")
 
 
@@ -180,7 +181,8 @@ def _print(table: PaperTable, entries: "list[Entry]", scale: str, explain: "Expl
         return
     shown = paper_table.comparison(table, entries, scale, explain)
     if form == "terminal":
-        Console(highlight=False).print(terminal.render(shown))
+        wide = max(Console().width, WIDTH)  # long lines are easier to read than columns of one letter
+        Console(highlight=False, width=wide).print(terminal.render(shown))
     elif form == "html":
         click.echo(html.page(shown.caption, [shown]), nl=False)
     else:
