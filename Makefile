@@ -1,5 +1,6 @@
-# Two commands set everything up on a machine with Python 3.11 to 3.13 and make:
+# These commands set everything up on a machine with Python 3.11 to 3.13 and make:
 #   make demo   attack the three shipped digit models and print the table
+#   make tables measure what there is of the papers' tables, and write docs/results/papers.md
 #   make test   run the linter, the type checker, the import contracts and the tests
 
 PYTHON ?= python3
@@ -7,10 +8,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lock clean
+.PHONY: demo tables test check lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/robeval run --suite digits_linf --model natural_digits --model madry_digits --model trades_digits
+
+# What runs/tables has is not computed again. SCALE=paper measures what there are weights and data for.
+SCALE ?= digits
+tables: $(VENV)/.demo
+	mkdir -p runs
+	$(BIN)/robeval table page --run --scale $(SCALE) --out runs/tables > runs/papers.md
+	mv runs/papers.md docs/results/papers.md
 
 test: check
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal

@@ -9,7 +9,7 @@ from robeval.cli import ends, options
 
 @click.group()
 def command() -> None:
-    """Write files for use elsewhere."""
+    """Write adversarial images as an array."""
 
 
 @command.command()

@@ -16,6 +16,7 @@ COMMANDS = {
     "export": "Write adversarial images as an array.",
     "score": "Score an array of adversarial images by the rules of a public challenge.",
     "crosscheck": "Run the attacks of a suite beside those of other libraries.",
+    "table": "The papers' tables: published numbers beside measured ones.",
     "measure": "Measure models, data and theorems beside robust accuracy.",
     "train": "Train the model of a card, or a new one; draw the curves of a training.",
     "methods": "List the training methods and their parameters.",

@@ -15,4 +15,4 @@ class Table:
     def is_number(self, column: int) -> bool:
         """Whether a column holds numbers, which are set to the right."""
         cells = [row[column] for row in self.rows if row[column]]
-        return bool(cells) and all(cell[0].isdigit() or cell in ("–", "INCOMPLETE") for cell in cells)
+        return bool(cells) and all(cell.lstrip("+-")[:1].isdigit() or cell in ("–", "INCOMPLETE") for cell in cells)

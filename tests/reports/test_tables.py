@@ -5,13 +5,13 @@ After a wanted change, write the new texts with `ROBEVAL_GOLDEN=write pytest tes
 
 import dataclasses
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import records
+from golden import same
 from records import fill, spec
 from rich.console import Console
 
@@ -26,13 +26,6 @@ from robeval.values.threat import ThreatModel
 GOLDEN = Path(__file__).parent / "golden"
 CLEAN = spec("clean", use="clean", params={})
 PGD, FGSM = spec(), spec("fgsm", use="fgsm", params={})
-
-
-def golden(name, text):
-    path = GOLDEN / name
-    if os.environ.get("ROBEVAL_GOLDEN") == "write":
-        path.write_bytes(text.encode())
-    assert text == path.read_bytes().decode()
 
 
 @pytest.fixture
@@ -169,7 +162,7 @@ def test_where_nothing_is_in_the_threat_model_the_table_has_no_worst_case(tmp_pa
 
 
 def test_csv(results):
-    golden("results.csv", csv.render(results.round(9)))
+    same(GOLDEN / "results.csv", csv.render(results.round(9)))
 
 
 def test_csv_comes_back_in_full_precision(results):
@@ -181,7 +174,7 @@ def test_csv_comes_back_in_full_precision(results):
 
 def test_markdown(ledger):
     write_reports(ledger)
-    golden("leaderboard.md", (ledger.root / "leaderboard.md").read_text(encoding="utf-8"))
+    same(GOLDEN / "leaderboard.md", (ledger.root / "leaderboard.md").read_text(encoding="utf-8"))
 
 
 def test_the_files_beside_the_cells(ledger, results):
@@ -203,7 +196,7 @@ def shown(table, width=100, **options):
 
 def test_terminal(results):
     tables = leaderboard.ranking(results, "small"), leaderboard.attacks(results, "small")
-    golden("terminal.txt", "".join(map(shown, tables)))
+    same(GOLDEN / "terminal.txt", "".join(map(shown, tables)))
 
 
 def test_the_terminal_shows_texts_as_they_are():

@@ -1,0 +1,158 @@
+"""A published table beside a ledger: what was measured of each number, and whether it is the one that was printed."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from robeval.reports import lookup
+from robeval.reports.measure import wilson
+from robeval.values.paper import ACCURACIES, Ask, PaperCell, PaperTable
+
+PUBLISHED_ONLY = "published only"
+NOT_MEASURED = "not measured"  # nor is anything published
+OTHER_DATA = "other data"
+DIFFERS = "DIFFERS"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A number of the ledger, in the unit of its cell, with its 95 % interval and the samples it is of (0: none)."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cell in one reading.
+
+    Attributes:
+        ask: where its number is; None if the table says nowhere.
+        found: the measured number, if the ledger has it.
+        verdict: in a word, how the two stand to each other, or why they cannot.
+    """
+
+    cell: PaperCell
+    reading: str
+    ask: Ask | None
+    found: Found | None
+    verdict: str
+
+    @property
+    def is_miniature(self) -> bool:
+        """Whether it is another number than the one that was printed."""
+        return self.ask is not None and self.ask != self.cell.asks.get("paper", {}).get(self.reading)
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus published; None where there is no comparison."""
+        published = self.cell.number
+        if self.found is None or published is None or self.verdict == OTHER_DATA:
+            return None
+        return self.found.value - published
+
+
+def compare(table: PaperTable, results: pd.DataFrame, rows: Sequence[lookup.Row], scale: str = "paper") -> list[Entry]:
+    """Every cell of a table in every reading it has, with what the ledger says about it.
+
+    Args:
+        results: of the ledger, as `measure.results` gives them.
+        rows: of its measures, as `findings.rows` gives them.
+    """
+    known = {(row["suite"], row["model"], row["attack"]): row for row in results.to_dict("records")}
+    entries = []
+    for cell in table.cells:
+        asks = cell.asks.get(scale, {})
+        for reading, ask in asks.items() if asks else [("", None)]:
+            found = _look_up(ask, cell, known, rows) if ask else None
+            entry = Entry(cell, reading, ask, found, "")
+            entries.append(replace(entry, verdict=_verdict(entry, known)))
+    return entries
+
+
+def _look_up(
+    ask: Ask, cell: PaperCell, known: Mapping[tuple[str, str, str], Any], rows: Sequence[lookup.Row]
+) -> Found | None:
+    found = _measured(ask, cell, rows) if ask.finding else _accuracy(ask, known)
+    if found is None or ask.minus is None:
+        return found
+    other = _look_up(ask.minus, cell, known, rows)
+    return _apart(found, other) if other else None
+
+
+def _accuracy(ask: Ask, known: Mapping[tuple[str, str, str], Any]) -> Found | None:
+    """An accuracy in percent; only of an attack that is finished."""
+    row = known.get((ask.group, ask.model, ask.attack))
+    if row is None or row["status"] != "complete" or ask.metric not in ACCURACIES:
+        return None
+    share, n = float(row[ask.metric]), int(row["n"])
+    low, high = wilson(round(share * n), n)
+    return Found(100 * share, 100 * low, 100 * high, n)
+
+
+def _measured(ask: Ask, cell: PaperCell, rows: Sequence[lookup.Row]) -> Found | None:
+    """What was measured otherwise; shares of a column in percent are shown in percent."""
+    wanted = {"metric": ask.metric, **ask.finding} | ({"model": ask.model} if ask.model else {})
+    row = lookup.find(rows, wanted)
+    if row is None or (value := lookup.number(row.get("value"))) is None:
+        return None
+    low, high = (lookup.number(row.get(key)) for key in ("low", "high"))
+    scale = 100 if cell.unit == "%" else 1
+    low, high = (math.nan if each is None else scale * each for each in (low, high))
+    return Found(scale * value, low, high, int(lookup.number(row.get("n")) or 0))
+
+
+def _apart(one: Found, other: Found) -> Found:
+    """The difference of two numbers; its interval is Newcombe's (1998, method 10), for samples that are others."""
+    value = one.value - other.value
+    low = math.hypot(one.value - one.low, other.high - other.value)
+    high = math.hypot(one.high - one.value, other.value - other.low)
+    return Found(value, value - low, value + high, min(one.n, other.n))
+
+
+def _verdict(entry: Entry, known: Mapping[tuple[str, str, str], Any]) -> str:
+    cell, ask, found, published = entry.cell, entry.ask, entry.found, entry.cell.number
+    if found is None:
+        row = known.get((ask.group, ask.model, ask.attack)) if ask else None
+        if row and row["status"] != "complete":
+            return str(row["status"])
+        return PUBLISHED_ONLY if cell.published else NOT_MEASURED
+    if entry.is_miniature:
+        return OTHER_DATA
+    if published is None:
+        return "measured"
+    apart = abs(found.value - published)
+    if apart <= cell.half_unit * (1 + 1e-9):
+        return "equal"
+    room = cell.tolerance + cell.half_unit
+    low, high = (found.value if math.isnan(each) else each for each in (found.low, found.high))
+    return "agrees" if low - room <= published <= high + room else DIFFERS
+
+
+def order(entries: Sequence[Entry]) -> list[str]:
+    """For each column, how many pairs of rows stand in the published order; ties and overlapping intervals do not."""
+    columns: dict[tuple[str, str], list[tuple[float, Found]]] = {}
+    for entry in entries:
+        if entry.found is not None and entry.cell.number is not None:
+            columns.setdefault((entry.cell.column, entry.reading), []).append((entry.cell.number, entry.found))
+    lines = []
+    for (column, reading), pairs in columns.items():
+        same = other = 0
+        for place, (one, ours) in enumerate(pairs):
+            for two, theirs in pairs[:place]:
+                if one == two or not (ours.low > theirs.high or ours.high < theirs.low):
+                    continue
+                if (one > two) == (ours.value > theirs.value):
+                    same += 1
+                else:
+                    other += 1
+        total = len(pairs) * (len(pairs) - 1) // 2
+        if total:
+            name = f"{column} ({reading})" if reading else column
+            lines.append(f"{name}: of {total} pairs of rows {same} stand as published, {other} the other way")
+    return lines

@@ -1,0 +1,48 @@
+"""All published tables on one Markdown page."""
+
+from collections.abc import Sequence
+
+from robeval.reports import paper_table
+from robeval.reports.compare import DIFFERS, Entry
+from robeval.reports.render import markdown
+from robeval.values.paper import PaperTable
+from robeval.values.table import Table
+
+_HEAD = """# The papers' tables, measured
+
+Made by `make tables` (`robeval table page`) from a ledger; do not edit. Each table has the cells that have been
+measured; `robeval table ID` shows the others too, and what measuring them takes. Intervals are 95 % (Wilson). `equal`:
+equal as printed; `agrees`: within the interval and the table's tolerance; `DIFFERS`: further apart; `other data`: the
+miniature on the digits data set, where only the order of the rows can be compared.
+"""
+
+
+def page(
+    tables: Sequence[PaperTable], measured: Sequence[Sequence[Entry]], miniature: Sequence[Sequence[Entry]]
+) -> str:
+    """The page; `measured` and `miniature` have the entries of each table at the two scales, in the same order."""
+    parts = [_HEAD, markdown.render(_overview(tables, measured, miniature))]
+    for table, own, mini in zip(tables, measured, miniature, strict=True):
+        parts.append(f"## {table.id}: {table.title}\n")
+        for scale, entries in (("paper", own), ("digits", [entry for entry in mini if entry.is_miniature])):
+            if found := paper_table.measured_only(entries):
+                parts.append(
+                    markdown.render(paper_table.comparison(table, found, scale, lambda _: "", len(table.cells)))
+                )
+        if not any(entry.found for entry in (*own, *mini)):
+            parts.append(f"{table.cite}. Published only: nothing of it is in the ledger.\n")
+    return "\n".join(parts)
+
+
+def _overview(
+    tables: Sequence[PaperTable], measured: Sequence[Sequence[Entry]], miniature: Sequence[Sequence[Entry]]
+) -> Table:
+    rows = []
+    for table, own, mini in zip(tables, measured, miniature, strict=True):
+        printed = sum(bool(cell.published) for cell in table.cells)
+        small = len({(each.cell.row, each.cell.column) for each in mini if each.found and each.is_miniature})
+        done = len({(each.cell.row, each.cell.column) for each in own if each.found})
+        differ = sum(entry.verdict == DIFFERS for entry in own)
+        rows.append((table.id, str(printed), str(done), str(differ), str(small), table.title))
+    header = ("table", "printed", "measured", "differ", "in miniature", "title")
+    return Table("Printed numbers, and how many of them are measured here", header, tuple(rows))

@@ -1,0 +1,48 @@
+"""How long a run may take, before it begins."""
+
+import math
+import time
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from robeval.values.attack import AttackSpec
+
+_FACTORS = ("steps", "queries", "targets", "searches", "tries")  # parameters that multiply an attack's passes
+_ROWS, _TRIES = 32, 10  # the first passes are slow
+
+
+def passes(attacks: Iterable[AttackSpec]) -> int:
+    """Passes forward and back through the model per sample, were none broken on the way: no less than there will be.
+
+    Searches that stop when they have found something make fewer.
+    """
+    return sum(_passes(spec) for spec in attacks)
+
+
+def _passes(spec: AttackSpec) -> int:
+    counts = (spec.params.get(name) for name in _FACTORS)
+    return math.prod(count for count in counts if isinstance(count, int)) * spec.restarts * spec.eot
+
+
+def seconds_per_pass(net: nn.Module, shape: tuple[int, int, int], device: torch.device) -> float:
+    """The time of one pass forward and back to the image, per image; the best of a few on black images."""
+    net = net.to(device).eval()
+    x = torch.zeros(_ROWS, *shape, device=device, requires_grad=True)
+    taken = []
+    for _ in range(_TRIES):
+        start = time.perf_counter()
+        torch.autograd.grad(net(x).sum(), x)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        taken.append(time.perf_counter() - start)
+    return min(taken) / _ROWS
+
+
+def in_words(seconds: float) -> str:
+    """`3 min`; never less than a second."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 1):.0f} s"

@@ -1,0 +1,118 @@
+"""A table that somebody printed, and where a ledger has the same numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Scale = Literal["paper", "digits"]
+SCALES: tuple[str, ...] = get_args(Scale)
+
+ACCURACIES = ("natural_accuracy", "robust_accuracy")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Where the number of one cell is to be found.
+
+    Attributes:
+        metric: `natural_accuracy` or `robust_accuracy` of one attack of a suite on a model; else that of a measure.
+        model, suite, attack: ids of a card, a suite and one of its attacks.
+        source: id of the model that the images are made on (transfer).
+        finding: what a row of the ledger's measures must say (`robeval measure`); in place of suite and attack.
+        minus: the number that is taken off.
+    """
+
+    metric: str
+    model: str = ""
+    suite: str = ""
+    attack: str = ""
+    source: str = ""
+    finding: Mapping[str, Any] = field(default_factory=dict)
+    minus: "Ask | None" = None
+
+    @property
+    def group(self) -> str:
+        """What the ledger calls the suite, made on the source if there is one."""
+        return f"{self.suite} from {self.source}" if self.source else self.suite
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A model of the miniature that is trained here: the card it is like, and what is different in its training."""
+
+    like: str
+    training: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PaperCell:
+    """One printed number.
+
+    Attributes:
+        row, column: what they are called where they are shown.
+        published: as printed; empty if nothing is.
+        spread: the printed figure after ±.
+        unit: "%" for accuracies, or what else the number is in.
+        tolerance: how far apart two numbers may be before they count as different, in that unit.
+        notes: what is known about it.
+        needs: what measuring it takes that this project does not bring.
+        quoted: whose number it is, if the paper has not measured it itself.
+        asks: for each scale, and in it for each reading, where the number is; those that have none are left out.
+    """
+
+    row: str
+    column: str
+    published: str
+    spread: str = ""
+    unit: str = "%"
+    tolerance: float = 0.0
+    notes: tuple[str, ...] = ()
+    needs: str = ""
+    quoted: str = ""
+    asks: Mapping[str, Mapping[str, Ask]] = field(default_factory=dict)
+
+    @property
+    def number(self) -> float | None:
+        """The published number, if it is one."""
+        try:
+            top, _, bottom = self.published.partition("/")
+            return float(top) / float(bottom) if bottom else float(top)
+        except ValueError:
+            return None
+
+    @property
+    def half_unit(self) -> float:
+        """Half of the last printed digit: what rounding may have taken away."""
+        mantissa, _, exponent = self.published.lower().partition("e")
+        decimals = len(mantissa.partition(".")[2])
+        return 0.0 if "/" in mantissa else 0.5 * 10.0 ** (int(exponent or 0) - decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class PaperTable:
+    """A published table.
+
+    Attributes:
+        cite: the paper and the place in it.
+        readings: the ways in which its numbers can be measured, by name; one without a name if there is one only.
+        notes: about the whole table.
+        recipes: the models of the miniature that are trained here, by their id.
+        where: the file it was read from.
+    """
+
+    id: str
+    title: str
+    cite: str
+    cells: tuple[PaperCell, ...]
+    readings: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    where: str = ""
+
+    def asks(self, scale: str) -> list[Ask]:
+        """Every number that the table wants of a ledger, each once, those that are taken off included."""
+        found: list[Ask] = []
+        for cell in self.cells:
+            for ask in cell.asks.get(scale, {}).values():
+                found += [each for each in (ask, ask.minus) if each is not None and each not in found]
+        return found

@@ -1,0 +1,196 @@
+"""`robeval table`: what it lists, shows, computes and refuses."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from robeval.cli.main import COMMANDS
+
+OWN = """
+title = "A table of our own"
+cite = "Somebody, Table 1"
+tolerance = 2
+suite = "tiny"
+needs = "weights that nobody has"
+
+[trained.mini]
+like = "small"
+training = { method = "natural", epochs = 1, batch_size = 64, learning_rate = 0.01, optimiser = "adam" }
+
+[trained.odd]
+like = "small"
+training = { method = "alchemy", epochs = 1, batch_size = 64, learning_rate = 0.01 }
+
+[note]
+cause = "it was another network"
+
+[[column]]
+id = "natural"
+metric = "natural_accuracy"
+attack = "clean"
+
+[[column]]
+id = "pgd"
+metric = "robust_accuracy"
+attack = "pgd3"
+
+[[row]]
+label = "the small one"
+model = "small"
+notes = ["cause"]
+digits = { model = "mini" }
+values = { natural = "12.5", pgd = "99.99" }
+
+[[row]]
+label = "on images of the other"
+model = "small"
+source = "other"
+digits = { model = "mini", source = "small" }
+values = { pgd = "88" }
+
+[[row]]
+label = "nobody's"
+model = "nobody"
+digits = { model = "odd" }
+values = { pgd = "1.0" }
+
+[[row]]
+label = "heard of"
+quoted = "somebody else"
+values = { pgd = "2.0" }
+
+[[row]]
+label = "measured otherwise"
+finding = { measure = "lipschitz", dataset = "digits", step_size = 0.1, at = "x" }
+values = { pgd = "3.0" }
+"""
+BRIEF = "--device", "cpu", "--microbatch", "32", "--limit", "40"
+
+
+@pytest.fixture
+def own(home):
+    folder = home / "reports" / "papers"
+    folder.mkdir(parents=True)
+    (folder / "own.toml").write_text(OWN)
+    return folder / "own.toml"
+
+
+def shown(said):
+    """The lines of the table by row and column, in the CSV form."""
+    return {(row["row"], row["column"]): row for row in csv.DictReader(io.StringIO(said.out))}
+
+
+def test_it_is_a_command(robeval):
+    assert "table" in COMMANDS
+    assert "list" in robeval("table", "--help").out
+
+
+def test_all_tables_are_listed(robeval, own):
+    said = robeval("table", "list")
+    assert (said.code, said.err) == (0, "")
+    for name in ("own", "trades_table5", "bat_figure1", "yang_table4", "tsipras_theorem2_2"):
+        assert re.search(rf"^  {name} ", said.out, re.MULTILINE), name
+    assert re.search(r"^  own +6 +5 +5 ", said.out, re.MULTILINE)
+    assert robeval("table").out == said.out
+
+
+def test_without_a_ledger_all_is_published_only_and_says_what_would_make_it(robeval, own):
+    said = robeval("table", "own")
+    assert said.code == 0
+    assert "there is no ledger in runs" in said.err
+    assert said.out.count("published only") == 6
+    assert "not in runs: `robeval table own --run --out runs` makes it" in said.out
+    assert "weights that nobody has" in said.out
+    assert "quoted from somebody else" in said.out
+    assert "not in runs: `robeval measure lipschitz --dataset digits --step-size 0.1 --out runs` makes it" in said.out
+    assert "0 of 6 cells measured" in said.out
+    assert not Path("runs").exists()
+
+
+def test_what_can_be_had_is_computed_once(robeval, own):
+    first = robeval("table", "own", "--run", "--format", "csv", *BRIEF)
+    assert first.code == 0
+    assert "left out: table: there is no card 'nobody'" in first.err
+    assert re.search(r"^8 cells to run on cpu, at most about \d+ s$", first.err, re.MULTILINE)
+    rows = shown(first)
+    natural, pgd = rows["the small one", "natural"], rows["the small one", "pgd"]
+    assert (pgd["model"], pgd["suite"], pgd["attack"], pgd["n"]) == ("small", "tiny", "pgd3", "40")
+    assert float(natural["measured"]) > float(pgd["measured"])
+    assert natural["verdict"] == pgd["verdict"] == "DIFFERS"
+    assert float(pgd["difference"]) == pytest.approx(float(pgd["measured"]) - 99.99)
+    assert natural["note"] == "it was another network"
+    moved = rows["on images of the other", "pgd"]
+    assert moved["source"] == "other"
+    assert float(moved["measured"]) >= float(pgd["measured"])
+    assert [rows[name, "pgd"]["verdict"] for name in ("nobody's", "heard of")] == ["published only"] * 2
+
+    again = robeval("table", "own", "--run", "--format", "csv", *BRIEF)
+    assert again.out == first.out
+    assert "nothing to run: everything that can be measured is in the ledger" in again.err
+    plain = robeval("table", "own", "--format", "csv")
+    assert (plain.out, plain.err) == (first.out, "")
+
+
+def test_only_the_attacks_that_are_asked_for_run_and_rows_of_others_stay(robeval, own, tiny):
+    robeval("table", "own", "--run", *BRIEF)
+    assert "fgsm" not in Path("runs/results.csv").read_text()
+    tiny()
+    assert "fgsm" in Path("runs/results.csv").read_text()
+    robeval("table", "own", "--run", *BRIEF)
+    assert "fgsm" in Path("runs/results.csv").read_text()
+
+
+def test_the_miniature_trains_its_models_once_and_is_not_held_against_the_paper(robeval, own):
+    first = robeval("table", "own", "--scale", "digits", "--run", "--format", "csv", *BRIEF)
+    assert first.code == 0
+    assert re.search(r"^to train on cpu, about \d+ s: mini$", first.err, re.MULTILINE)
+    assert "left out: table: model 'odd': [training]: unknown method 'alchemy'" in first.err
+    rows = shown(first)
+    pgd = rows["the small one", "pgd"]
+    assert (pgd["model"], pgd["verdict"], pgd["difference"]) == ("mini", "other data", "")
+    assert float(pgd["measured"]) >= 0
+    assert rows["nobody's", "pgd"]["verdict"] == "published only"
+    assert "unknown method 'alchemy'" in rows["nobody's", "pgd"]["missing"]
+    weights = Path("runs/trained/checkpoints/mini.safetensors")
+    made = weights.stat().st_mtime_ns
+    again = robeval("table", "own", "--scale", "digits", "--run", "--format", "csv", *BRIEF)
+    assert (again.out, weights.stat().st_mtime_ns) == (first.out, made)
+    own.write_text(OWN.replace("epochs = 1", "epochs = 2", 1))
+    robeval("table", "own", "--scale", "digits", "--run", *BRIEF)
+    assert weights.stat().st_mtime_ns != made
+
+
+@pytest.mark.parametrize(
+    ("form", "sign"), [("markdown", "| the small one | natural | 12.5 |"), ("latex", "\\toprule"), ("html", "<table>")]
+)
+def test_forms(robeval, own, form, sign):
+    said = robeval("table", "own", "--format", form)
+    assert sign in said.out
+    assert "it was another network" in said.out
+
+
+def test_the_page_has_both_scales(robeval, own):
+    for scale in ("paper", "digits"):
+        robeval("table", "own", "--scale", scale, "--run", *BRIEF)
+    said = robeval("table", "page")
+    assert said.out.startswith("# The papers' tables, measured\n")
+    assert "| own | 6 | 3 | 3 | 3 | A table of our own |" in said.out
+    assert "**own: A table of our own; measured with 95 % intervals**" in said.out
+    assert "**own: A table of our own, in miniature on the digits data set; measured with 95 % intervals**" in said.out
+    assert "## trades_table5" in said.out
+
+
+def test_wrong_words_are_refused(refused, own):
+    assert "Did you mean 'trades_table5'" in refused("table", "trades_tabel5")
+    assert "'big' is not one of 'paper', 'digits'" in refused("table", "own", "--scale", "big")
+    assert "is not one of" in refused("table", "own", "--format", "docx")
+    own.write_text(OWN.replace('label = "heard of"', ""))
+    assert "'label' is missing" in refused("table", "own")
+
+
+def test_a_ledger_that_is_no_folder_is_refused(refused, own):
+    Path("runs").write_text("text")
+    assert "runs" in refused("table", "own", "--run", *BRIEF)

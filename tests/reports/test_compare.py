@@ -1,0 +1,274 @@
+"""Published beside measured: verdicts, differences, and that no number is shown that was not measured or printed."""
+
+import math
+import re
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from records import fill, spec
+
+from robeval.ledger.store import Ledger
+from robeval.reports import findings, measure, paper_page, paper_table, papers
+from robeval.reports.compare import compare, order
+from robeval.values.cell import DataSlice
+from robeval.values.measurement import Finding, Measured, Question
+from robeval.values.paper import Ask, PaperCell, PaperTable
+
+CLEAN, PGD = spec("clean", use="clean", params={}), spec("pgd")
+NOTHING = pd.DataFrame(columns=list(measure.COLUMNS))
+
+
+def cell(published, ask=None, row="a row", column="robust %", scale="paper", **more):
+    asks = {scale: {"": ask}} if ask else {}
+    return PaperCell(row, column, published, **({"tolerance": 1.0, "asks": asks} | more))
+
+
+def table(*cells, readings=None):
+    return PaperTable("own", "A table", "Somebody, Table 1", cells, readings or {"": ""})
+
+
+ROBUST = Ask("robust_accuracy", "net", "small", "pgd")
+NATURAL = Ask("natural_accuracy", "net", "small", "clean")
+
+
+@pytest.fixture
+def results(tmp_path):
+    """200 samples, of which `net` gets 180 right and keeps 120 under `pgd`."""
+    ledger = Ledger(tmp_path / "runs")
+    natural = "1" * 180 + "0" * 20
+    fill(ledger, "net", [(CLEAN, "0" * 200), (PGD, "0" * 120 + "1" * 80)], natural)
+    return measure.results(ledger, ledger.plans())
+
+
+def one(cells, results, rows=(), scale="paper"):
+    (entry,) = compare(table(cells), results, rows, scale)
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("published", "tolerance", "verdict", "difference"),
+    [
+        ("60.00", 0.0, "equal", 0.0),
+        ("60", 0.0, "equal", 0.0),
+        ("59.9", 0.0, "agrees", 0.1),  # inside the interval [53.1, 66.5]
+        ("53.0", 0.0, "DIFFERS", 7.0),
+        ("53.0", 0.2, "agrees", 7.0),
+        ("67.0", 0.2, "DIFFERS", -7.0),
+        ("67.0", 0.6, "agrees", -7.0),
+        ("67", 0.1, "agrees", -7.0),  # printed without decimals: may be 66.5
+        ("max(1-a,0)", 0.0, "measured", None),
+        ("", 0.0, "measured", None),
+    ],
+)
+def test_verdicts(results, published, tolerance, verdict, difference):
+    entry = one(cell(published, ROBUST, tolerance=tolerance), results)
+    assert entry.verdict == verdict
+    assert entry.found.value == pytest.approx(60)
+    assert entry.difference == (None if difference is None else pytest.approx(difference))
+    low, high = measure.wilson(120, 200)
+    assert (entry.found.low, entry.found.high, entry.found.n) == (100 * low, 100 * high, 200)
+
+
+def test_natural_accuracy_has_an_interval_of_its_own(results):
+    found = one(cell("90.0", NATURAL), results).found
+    assert (found.low / 100, found.high / 100) == pytest.approx(measure.wilson(180, 200))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"model": "nat"}, {"suite": "smal"}, {"attack": "pgd2"}, {"source": "net"}, {"metric": "lipschitz"}],
+)
+def test_another_model_suite_attack_source_or_metric_is_not_that_number(results, other):
+    entry = one(cell("60", replace(ROBUST, **other)), results)
+    assert (entry.found, entry.verdict, entry.difference) == (None, "published only", None)
+
+
+def test_images_made_on_another_model_are_rows_of_their_own(tmp_path):
+    ledger = Ledger(tmp_path)
+    planned = fill(ledger, "net", [(PGD, "1000")])
+    ledger.put_plan(replace(planned, source="other"))
+    ask = replace(ROBUST, source="other")
+    assert one(cell("75", ask), measure.results(ledger, ledger.plans())).found.value == 75
+
+
+def test_what_is_not_finished_has_no_number(tmp_path):
+    ledger = Ledger(tmp_path)
+    fill(ledger, "net", [(CLEAN, "0000"), (PGD, None)])
+    entry = one(cell("60", ROBUST), measure.results(ledger, ledger.plans()))
+    assert entry.found is None
+    assert entry.verdict.startswith("INCOMPLETE: 0 of 1 cells")
+
+
+def test_a_cell_without_anything_printed_is_not_published_only():
+    assert one(cell(""), NOTHING).verdict == "not measured"
+
+
+def test_the_miniature_is_not_held_against_the_paper(results):
+    entry = one(cell("10.00", ROBUST, scale="digits"), results, scale="digits")
+    assert (entry.verdict, entry.difference) == ("other data", None)
+    assert entry.found.value == pytest.approx(60)
+
+
+def test_a_gap_has_newcombes_interval(tmp_path):
+    """56 of 70 against 48 of 80: 0.0524 to 0.3339 in Newcombe (1998), Table II, method 10."""
+    ledger = Ledger(tmp_path)
+    fill(ledger, "net", [(PGD, "0" * 56 + "1" * 14)], suite="train")
+    fill(ledger, "net", [(PGD, "0" * 48 + "1" * 32)], suite="small")
+    ask = replace(ROBUST, suite="train", minus=ROBUST)
+    results = measure.results(ledger, ledger.plans())
+    found = one(cell("20.0", ask), results).found
+    assert (found.value, found.low, found.high) == pytest.approx((20, 5.24, 33.39), abs=0.005)
+    assert one(cell("20.0", replace(ask, minus=replace(ROBUST, suite="none"))), results).found is None
+
+
+# ── measures ──
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """Answers about models, and one of a theorem."""
+    ledger = Ledger(tmp_path)
+
+    def put(model, finding, **params):
+        data = DataSlice("d", "test", "c" * 32, 0, finding.n)
+        ledger.put_answer(Measured(Question("lipschitz", params, model, "w", data), (finding,)))
+
+    put("net", Finding("lipschitz", 12.3, 11.0, 13.5, 50), eps=0.1, variant="definition")
+    put("net", Finding("lipschitz", 12.1, n=200), eps=0.1, variant="definition")
+    put("net", Finding("lipschitz", 1.08, n=200), eps=0.1, variant="released")
+    put("twice", Finding("lipschitz", 1.0, n=9), eps=0.1)
+    put("twice", Finding("lipschitz", 2.0, n=9), eps=0.2)
+    put("text", Finding("lipschitz", math.nan, n=9))
+    theory = Finding("natural_accuracy", 0.998, 0.99, 1.0, at="mean, closed form")
+    ledger.put_answer(Measured(Question("tsipras", {"p": 0.95}), (theory,)))
+    return findings.rows(ledger)
+
+
+@pytest.mark.parametrize(
+    ("other", "value"),
+    [
+        ({}, 12.1),  # of the most samples
+        ({"finding": {"measure": "lipschitz", "variant": "definition", "n": 50}}, 12.3),
+        ({"finding": {"measure": "lipschitz", "variant": "released", "eps": 0.1}}, 1.08),
+        ({"finding": {"measure": "lipschitz", "variant": "definition", "eps": 0.2}}, None),
+        ({"finding": {"measure": "lipschitz", "variant": "definition", "dataset": "e"}}, None),
+        ({"finding": {"measure": "lipschitz", "nothing": 1}}, None),
+        ({"model": "twice"}, None),  # which of the two is not said
+        ({"model": "text"}, None),
+        ({"model": "none"}, None),
+        ({"metric": "other"}, None),
+    ],
+)
+def test_measures_are_found_by_all_that_is_said_of_them(measured, other, value):
+    about = {"finding": {"measure": "lipschitz", "variant": "definition"}} if "model" not in other else {}
+    ask = replace(Ask("lipschitz", "net", finding={"measure": "lipschitz"}), **(about | other))
+    entry = one(cell("12.25", ask, unit="ratio"), NOTHING, measured)
+    assert (entry.found and entry.found.value) == value
+    assert (entry.verdict == "published only") == (value is None)
+
+
+def test_shares_of_a_measure_are_shown_in_percent(measured):
+    ask = Ask("natural_accuracy", finding={"measure": "tsipras", "at": "mean, closed form", "p": 0.95})
+    found = one(cell("99.8", ask), NOTHING, measured).found
+    assert (found.value, found.low, found.high) == pytest.approx((99.8, 99, 100))
+
+
+# ── what is shown ──
+
+
+def test_readings_stand_beside_each_other(results):
+    asks = {"paper": {"sound": ROBUST, "old": replace(ROBUST, attack="clean")}}
+    both = table(cell("60.0", asks=asks, notes=("because",)), readings={"sound": "now", "old": "then"})
+    shown = paper_table.comparison(both, compare(both, results, []), "paper", lambda _: "?")
+    assert shown.header == ("row", "cell", "published", "sound", "diff.", "", "old", "diff.", "", "n", "notes")
+    sound, old = ("60.00 [53.1,66.5]", "+0.00", "equal"), ("90.00 [85.1,93.4]", "+30.00", "DIFFERS")
+    assert shown.rows == (("a row", "robust %", "60.0", *sound, *old, "200", "[1]"),)
+    assert shown.notes[-1] == "[1] because"
+    assert "1 of 1 cells measured; 1 differ" in shown.notes
+
+
+def test_what_is_missing_is_said_once(results):
+    cells = [cell("1", row="a"), cell("2", row="a", column="b"), cell("60", ROBUST, row="c", spread="0.5")]
+    many = table(*cells)
+    shown = paper_table.comparison(many, compare(many, results, []), "paper", lambda _: "weights")
+    assert [row[0] for row in shown.rows] == ["a", "", "c"]
+    assert [row[3:] for row in shown.rows[:2]] == [("–", "–", "published only", "", "[1]")] * 2
+    assert shown.rows[2][2] == "60 ± 0.5"
+    assert [note for note in shown.notes if "weights" in note] == ["[1] weights"]
+
+
+def test_pairs_of_rows_are_counted_by_their_order(tmp_path):
+    ledger = Ledger(tmp_path)
+    kept = {"a": 100, "b": 150, "c": 151, "d": 190}
+    for name, robust in kept.items():
+        fill(ledger, name, [(PGD, "0" * robust + "1" * (200 - robust))])
+    published = {"a": "90", "b": "50", "c": "60", "d": "95"}
+    cells = [cell(published[name], replace(ROBUST, model=name), row=name, scale="digits") for name in kept]
+    entries = compare(table(*cells), measure.results(ledger, ledger.plans()), [], "digits")
+    # a-b, a-c the other way; a-d, b-d, c-d as published; b-c overlap
+    assert order(entries) == ["robust %: of 6 pairs of rows 3 stand as published, 2 the other way"]
+
+
+TABLES = papers.catalog()
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), name=st.sampled_from(sorted(TABLES)), scale=st.sampled_from(["paper", "digits"]))
+def test_no_number_is_shown_that_is_not_measured_or_printed(tmp_path_factory, data, name, scale):
+    """Every number of every cell is of the ledger's rows for just that cell, of the file, or their difference."""
+    chosen = TABLES[name]
+    asks = [ask for ask in chosen.asks(scale) if not ask.finding]
+    ledger = Ledger(tmp_path_factory.mktemp("any"))
+    outcomes = {}
+    for ask in data.draw(st.lists(st.sampled_from(asks), max_size=3)) if asks else ():
+        broken = data.draw(st.text("01", min_size=3, max_size=9))
+        planned = fill(ledger, ask.model, [(spec(ask.attack), broken)], suite=ask.suite)
+        if ask.source:
+            (ledger.root / "plans" / f"{planned.name}.json").unlink()
+            ledger.put_plan(replace(planned, source=ask.source))
+    results = measure.results(ledger, ledger.plans())
+    for row in results.to_dict("records"):
+        outcomes[row["suite"], row["model"], row["attack"]] = row
+    entries = compare(chosen, results, [], scale)
+    for entry in entries:
+        row = outcomes.get((entry.ask.group, entry.ask.model, entry.ask.attack)) if entry.ask else None
+        assert row is not None or entry.found is None
+        if entry.found and not entry.ask.minus:
+            assert entry.found.value == 100 * row[entry.ask.metric]
+    shown = paper_table.comparison(chosen, entries, scale, lambda _: "")
+    cells = list({(entry.cell.row, entry.cell.column): entry.cell for entry in entries}.values())
+    for cell_, row in zip(cells, shown.rows, strict=True):
+        assert row[2] == (cell_.published or "–") + (f" ± {cell_.spread}" if cell_.spread else "")
+        texts = [(entry, part) for entry in entries if entry.cell is cell_ for part in row[3:-2] if entry.found]
+        if not texts:
+            assert not NUMBER.search(" ".join(row[3:-1]))
+        values = {f"{value:.2f}" for entry, _ in texts for value in (entry.found.value,)}
+        assert all(part.split(" [")[0] in values for _, part in texts if "[" in part)
+
+
+def test_the_page_has_what_is_measured_and_names_the_rest(results):
+    two = [table(cell("60.0", ROBUST)), replace(table(cell("1")), id="other")]
+    found = [compare(each, results, []) for each in two]
+    text = paper_page.page(two, found, [[], []])
+    assert "| own | 1 | 1 | 0 | 0 | A table |" in text
+    assert "| a row | robust % | 60.0 | 60.00 [53.1,66.5] | +0.00 | equal | 200 |  |" in text
+    assert "Somebody, Table 1. Published only: nothing of it is in the ledger." in text
+
+
+def test_the_tidy_form_has_every_cell_in_full_precision(results):
+    many = table(cell("60.0", ROBUST), cell("7", row="b", quoted="others"))
+    tidy = paper_table.tidy(many, compare(many, results, []), lambda _: "weights")
+    assert list(tidy.columns) == list(paper_table.COLUMNS)
+    assert list(tidy.measured.dropna()) == [pytest.approx(60)]
+    assert list(tidy.missing) == ["", "weights"]
+    assert list(tidy.verdict) == ["equal", "published only"]
+
+
+def test_what_is_the_same_question_at_both_scales_is_compared_at_both(measured):
+    ask = Ask("natural_accuracy", finding={"measure": "tsipras", "at": "mean, closed form"})
+    same = one(cell("99.8", asks={scale: {"": ask} for scale in ("paper", "digits")}), NOTHING, measured, "digits")
+    assert (same.verdict, same.is_miniature) == ("equal", False)
