@@ -12,6 +12,7 @@ from robeval.version import VERSION
 COMMANDS = {
     "run": "Attack models with a suite and print their robust accuracy.",
     "transfer": "Attack models with images made on another model.",
+    "leaderboard": "Rank the models of a ledger, a table for each suite.",
     "compare": "Compare two models sample by sample.",
     "export": "Write adversarial images as an array.",
     "score": "Score an array of adversarial images by the rules of a public challenge.",

@@ -24,6 +24,21 @@ def ranking(results: pd.DataFrame, suite: str) -> Table:
     return Table(caption, ("#", "model", "natural", "worst case [95 % CI]", "n"), tuple(rows), tuple(notes))
 
 
+def board(results: pd.DataFrame, suite: str) -> Table:
+    """One row per model, ranked as in `ranking`, with a column for each attack and what it was made with."""
+    chosen = results[results.suite == suite]
+    ranked = ranking(results, suite)
+    names = [name for name in dict.fromkeys(chosen.attack) if name != WORST_CASE]
+    found = {(row["model"], row["attack"]): row for _, row in chosen.iterrows()}
+    rows = []
+    for rank, model, natural, worst, n in ranked.rows:
+        cells = [_with_interval(found[model, name]) if (model, name) in found else "" for name in names]
+        rows.append((rank, model, natural, *cells, worst, n, found[model, WORST_CASE].made_with))
+    labels = [_label(name, chosen[chosen.attack == name].part_of.iloc[0]) for name in names]
+    header = ("#", "model", "natural", *labels, "worst case [95 % CI]", "n", "made with")
+    return Table(ranked.caption, header, tuple(rows), (*ranked.notes, *_notes(chosen)))
+
+
 def _about_ranks(worst: pd.DataFrame) -> list[str]:
     notes = []
     if worst.duplicated(["rank", "n"]).any():

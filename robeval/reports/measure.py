@@ -19,7 +19,7 @@ COLUMNS = (
     "suite", "model", "dataset", "split", "norm", "eps", "attack", "part_of", "use", "params", "select", "restarts",
     "minimises", "score", "eot", "source", "seed",
     "n", "natural_accuracy", "robust_accuracy", "ci_low", "ci_high", "rank", "median_distance",
-    "seconds", "forwards", "backwards", "escaped", "nonfinite", "status", "warnings",
+    "seconds", "forwards", "backwards", "escaped", "nonfinite", "status", "warnings", "made_with",
 )  # fmt: skip
 
 
@@ -186,7 +186,15 @@ def _cost(cells: list[CellResult]) -> dict[str, Any]:
         "backwards": sum(int(cell.verdicts.backwards.sum()) for cell in cells),
         "escaped": sum(int(cell.verdicts.escaped.sum()) for cell in cells),
         "nonfinite": sum(int(cell.verdicts.nonfinite.sum()) for cell in cells),
+        "made_with": "; ".join(sorted({_versions(cell) for cell in cells})),
     }
+
+
+def _versions(cell: CellResult) -> str:
+    """With what, on what and when a cell was made, as far as it says so."""
+    made = cell.made_with
+    parts = [f"{name} {made[name]}" for name in ("robeval", "torch") if name in made]
+    return ", ".join([*parts, *(made[name] for name in ("device", "date") if name in made)])
 
 
 def _status(ledger: Ledger, row: Row, done: int) -> str:
@@ -202,13 +210,14 @@ def _worst_case(plan: ModelPlan, rows: list[dict[str, Any]], outcomes: list[list
     """Per sample over all attacks that stay in the suite's threat model, not the least of their accuracies."""
     counted = [row for row, planned in zip(rows, plan.rows) if plan.counts(planned)]
     missing = [row["attack"] for row in counted if row["status"] != "complete"]
+    made_with = sorted({each for row in counted for each in row["made_with"].split("; ") if each})
     status = f"INCOMPLETE: without {', '.join(missing)}" if missing else "complete"
     named = {
         "suite": plan.group, "model": plan.model, "dataset": plan.dataset, "split": plan.split,
         "norm": plan.threat.norm, "eps": plan.threat.eps, "attack": WORST_CASE, "part_of": "",
         "use": " | ".join(row["attack"] for row in counted), "params": "", "select": "any",
         "restarts": 1, "minimises": "", "score": "", "eot": 1, "source": plan.source, "seed": plan.seed,
-        "status": status, "n": plan.n,
+        "status": status, "n": plan.n, "made_with": "; ".join(made_with),
     }  # fmt: skip
     sums = {
         name: sum(row[name] for row in counted) for name in ("seconds", "forwards", "backwards", "escaped", "nonfinite")

@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import numpy as np
@@ -168,6 +169,7 @@ class Local:
         """Versions, device, and the shape of the model that was asked last."""
         device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else platform.machine()
         return {
+            "date": datetime.now(UTC).date().isoformat(),
             "robeval": VERSION,
             "torch": torch.__version__,
             "numpy": np.__version__,
