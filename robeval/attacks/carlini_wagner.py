@@ -40,6 +40,7 @@ def carlini_wagner(
     ends when its loss, looked at ten times a run, has not fallen below 0.9999 of what it was.
     Defaults for l2 are those of the library of the TRADES experiments: 5 values from 0.01 (the paper's own code: 9
     from 0.001, 10,000 steps of 0.01). For l-inf they are those of the paper's code: up to 20 (21 values) from 1e-5.
+    `step_size` is Adam's rate in tanh space, without unit; `kappa` and `initial_c` are in units of logits.
     Kappa shapes the loss only; what counts is the nearest image of another class.
     Cost: at most `steps` * `searches` forwards and backwards and a forward; l-inf: `steps` * (`searches` + 53).
     """

@@ -1,7 +1,8 @@
 """DeepFool (Moosavi-Dezfooli et al., 2016, https://arxiv.org/abs/1511.04599)."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +17,12 @@ from robeval.values.parameters import Bound, Count, NotNegative
 SHORTEST = 1e-4  # in the norm that is minimised
 
 
-@attack("deepfool", norms=("linf", "l2"), paper="arXiv:1511.04599", minimal=True)
+def _fit_candidates(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
+    """`candidates`, all classes where there are fewer."""
+    return {**params, "candidates": min(params["candidates"], classes)}
+
+
+@attack("deepfool", norms=("linf", "l2"), paper="arXiv:1511.04599", minimal=True, fit=_fit_candidates)
 def deepfool(
     problem: Problem,
     *,

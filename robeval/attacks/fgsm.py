@@ -18,7 +18,7 @@ def fgsm(
     target: Rule = "none",
     random_start: bool = False,
 ) -> Tensor:
-    """One step as long as the radius: section 4 of the paper; for l2 along the unit gradient.
+    """One step as long as the radius: section 4 of the paper, without a number there; for l2 along the unit gradient.
 
     With `random_start` (Bilateral Adversarial Training, Tables 3 and 4) the step begins at a random point of the
     ball and its end is projected back. With a `target` it goes towards a wrong class: the most confusing or least

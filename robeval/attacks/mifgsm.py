@@ -22,7 +22,8 @@ def mifgsm(
 ) -> Tensor:
     """Follow the sign of a decaying sum of l1-normalised gradients (Algorithm 1); l2 after equation 8.
 
-    The step is eps / steps unless given, the decay factor mu of the paper is 1, and there is no random start.
+    The step (`step_size`, in the ball's norm, pixels in [0, 1]) is eps / steps unless given, the decay factor mu is 1
+    and there are 10 steps, all as in the paper, and there is no random start.
     An all-zero gradient adds nothing to the sum. Cost: `steps` forwards and backwards.
     """
     length = problem.threat.eps / steps if step_size is None else step_size

@@ -35,7 +35,8 @@ def multi_targeted(
     "released", as in Yang et al.'s code (https://arxiv.org/abs/2003.02460): climb log p_t, and let only one candidate
     count, that of the largest p_t (in the code minus the clean p_y, the same for every t). The code runs towards y too
     and never takes the result; this does not.
-    20 steps of eps / 10 unless given, from a point of the ball and box that is new for each target.
+    20 steps of eps / 10 unless given (`step_size` is in the ball's norm, pixels in [0, 1]), as in that code, from a
+    point of the ball and box that is new for each target.
     Cost per target: `steps` + 1 forwards, `steps` backwards; 1 forward more; "gowal" stops once an image is broken.
     """
     length = problem.threat.eps / 10 if step_size is None else step_size

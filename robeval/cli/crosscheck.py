@@ -6,6 +6,8 @@ import click
 
 from robeval.cli import ends, options
 
+WIDTH = 120
+
 
 @click.command()
 @click.option("--suite", required=True, metavar="SUITE", help="A suite by name (`robeval suites`), or a TOML file.")
@@ -50,6 +52,8 @@ def command(
         from robeval.suites import load as suites
 
         console = Console(highlight=False)
+        # Names of attacks and libraries are easier to read in a long line than in columns of a few letters.
+        wide = Console(highlight=False, width=max(console.width, WIDTH))
         asked = resolved(suites.load(suite))
         check = with_references(asked)
         with fetching.shown() as listen:
@@ -60,7 +64,7 @@ def command(
             agreement.agreement(evaluation.samples, check.pairs, asked.id),
             agreement.costs(evaluation.table, evaluation.samples, check.pairs, asked.id),
         ):
-            console.print(terminal.render(table))
+            wide.print(terminal.render(table))
         for line in check.skipped:
             console.print(f"  skipped: {line}", markup=False, soft_wrap=True)
         ends.check(evaluation.failed, out)

@@ -117,5 +117,7 @@ def _ask(model: Microbatches, x: Tensor, y: Tensor) -> None:
     """A gradient step, or a forward pass where there is no gradient; an attack that needs one says so."""
     try:
         model.value_and_gradient(x, cross_entropy, y)
-    except UserError:
+    except Exception as error:  # whatever the user's own code raises where gradients are asked for
+        if out_of_memory(error):
+            raise
         model.logits(x)

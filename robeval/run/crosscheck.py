@@ -8,6 +8,7 @@ from robeval.attacks import registry
 from robeval.attacks.registry import Entry
 from robeval.datasets import registry as datasets
 from robeval.errors import UserError
+from robeval.suites.autoattack import autoattack
 from robeval.values.attack import AttackSpec
 from robeval.values.pair import Pair
 from robeval.values.suite import Chain, Suite
@@ -116,13 +117,15 @@ def _fitted(spec: AttackSpec, about: datasets.Entry | None) -> AttackSpec:
 
 def _standard(chain: Chain) -> _Reference | str:
     """AutoAttack in place of a cascade like it."""
+    threat = chain.attacks[0].threat
+    usual = {spec.use: spec.params for spec in autoattack("", "standard", threat).attacks}
     changed = [
         f"'{name}' is {value}"
         for spec in chain.attacks
         for name, value in spec.params.items()
-        if name != "parity" and value != _defaults(registry.catalog()[spec.use])[name]
+        if name != "parity" and value not in (_defaults(registry.catalog()[spec.use])[name], usual[spec.use].get(name))
     ]
-    theirs = AttackSpec(f"{chain.id}:autoattack", STANDARD_NAME, chain.attacks[0].threat)
+    theirs = AttackSpec(f"{chain.id}:autoattack", STANDARD_NAME, threat)
     theirs, wrong = registry.check(theirs, "")
     if changed or wrong:
         return f"{chain.id}, {STANDARD_NAME}: " + "; ".join([*changed, *map(_said, wrong)])

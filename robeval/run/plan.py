@@ -204,9 +204,10 @@ def _doubts(model: LoadedModel, samples: Samples) -> list[str]:
     x, _ = samples.slice(0, min(len(samples), 64))
     with torch.no_grad(), torch.random.fork_rng(devices=()):
         out, again = model.module(x), model.module(x)
+        slopes = _slopes(model, x)
     sums = out.sum(dim=1)
     found = []
-    if not torch.equal(out, again):
+    if not torch.equal(out.nan_to_num(), again.nan_to_num()):
         found.append(
             "its answers to the same images differ from pass to pass: one attack of a random model proves little; "
             "average its gradients with `eot`"
@@ -216,18 +217,38 @@ def _doubts(model: LoadedModel, samples: Samples) -> list[str]:
             "its outputs look like probabilities, not logits: losses of attacks saturate, and accuracies under attack "
             "may be far too high; remove the softmax"
         )
+    flat = 0 if slopes is None else int((slopes.flatten(1) == 0).all(dim=1).sum())
+    if 2 * flat > len(x):
+        found.append(
+            f"its gradient is exactly 0 for {flat} of the first {len(x)} images: attacks that follow it do not move "
+            f"there, and accuracies under them prove nothing; add attacks without gradients ({_free()})"
+        )
     return found
+
+
+def _slopes(model: LoadedModel, x: torch.Tensor) -> torch.Tensor | None:
+    """The slope of the lead of each image's likeliest class; None for a model that has no gradient."""
+    images = x.clone().requires_grad_()
+    try:
+        with torch.enable_grad():
+            first, second = model.module(images).topk(2, dim=1).values.unbind(dim=1)
+            return torch.autograd.grad((first - second).sum(), images)[0]
+    except Exception:  # whatever the user's own code raises where gradients are asked for
+        return None
+
+
+def _free() -> str:
+    """The attacks without gradients."""
+    entries = registry.catalog().items()
+    return ", ".join(name for name, entry in entries if not (entry.gradients or entry.library or name == "clean"))
 
 
 def _without_gradients(model: LoadedModel, samples: Samples, suite: Suite) -> list[UserError]:
     """A complaint if attacks need gradients and the model has none."""
     known = registry.catalog()
     need = [spec.id for chain in suite.chains for spec in chain.attacks if known[spec.use].gradients]
-    x, _ = samples.slice(0, 2)
-    with torch.enable_grad():
-        if not need or model.module(x.clone().requires_grad_()).requires_grad:
-            return []
-    free = ", ".join(name for name, entry in known.items() if not entry.gradients and name != "clean")
+    if not need or _slopes(model, samples.slice(0, 2)[0]) is not None:
+        return []
     found = f"its logits have no gradient to the image, which these attacks need: {', '.join(need)}"
-    fix = f"Use attacks without gradients ({free}), or remove no_grad/detach/argmax from its forward pass."
+    fix = f"Use attacks without gradients ({_free()}), or remove no_grad/detach/argmax/numpy from its forward pass."
     return [UserError(found, where=f"model '{model.id}'", fix=fix)]

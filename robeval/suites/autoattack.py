@@ -27,7 +27,8 @@ _VERSIONS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
 }
 
 
-# The parts that differ from the authors' code unless they are told not to; Auto-PGD does not.
+# The parts that differ from the authors' code unless they are told not to. Auto-PGD does not, but for what rounding
+# does to its l1 form (`ops/auto_pgd.py`).
 _OWN_WAYS = ("fab", "fab_targeted", "square")
 
 

@@ -211,6 +211,9 @@ def test_the_standard_cascade_is_compared_as_a_whole(tmp_path):
         ("aa", "aa:autoattack", "autoattack.standard")
     ]
     assert [len(chain.attacks) for chain in found.suite.chains] == [4, 1]
+    for norm in ("linf", "l1"):  # with the numbers of targets that the section writes
+        found = plan(tmp_path, "[[autoattack]]\n", norm)
+        assert [(pair.ours, pair.use) for pair in found.pairs] == [("autoattack", "autoattack.standard")]
     with pytest.raises(UserError, match=r"aa, autoattack\.standard: 'steps' is 50"):
         plan(tmp_path, text.replace('use = "apgd"', 'use = "apgd", steps = 50'))
 

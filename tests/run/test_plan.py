@@ -387,6 +387,39 @@ def test_a_source_that_gives_probabilities_is_warned_of_too():
     assert plan.models[0].warnings[0].startswith("source soft: its outputs look like probabilities")
 
 
+class Numpy(nn.Module):
+    """As somebody has it whose network is elsewhere."""
+
+    def forward(self, x):
+        return MODEL(torch.from_numpy(x.numpy().copy()))
+
+
+def test_a_model_that_is_outside_of_torch_has_no_gradient():
+    outside = loaded(Numpy(), 2, "outside")
+    said = refused(models=[outside])
+    assert "model 'outside': its logits have no gradient to the image, which these attacks need" in said
+    plan_of(one(CLEAN), models=[outside])
+
+
+def test_a_gradient_of_zero_is_warned_of():
+    class Rounded(nn.Module):
+        def forward(self, x):
+            return MODEL((x * 16).round() / 16)
+
+    (recorded,) = plan_of(models=[loaded(Rounded(), 2, "flat")]).models
+    assert "its gradient is exactly 0 for" in recorded.warnings[0]
+    assert "square" in recorded.warnings[0]
+
+
+def test_answers_that_are_not_numbers_are_no_random_answers():
+    class Patchy(nn.Module):
+        def forward(self, x):
+            return torch.where(torch.arange(len(x))[:, None] == 5, torch.nan, MODEL(x))
+
+    (recorded,) = plan_of(models=[loaded(Patchy(), 2, "patchy")]).models
+    assert not any("differ from pass to pass" in warning for warning in recorded.warnings)
+
+
 def test_a_random_model_is_warned_of():
     class Noisy(nn.Module):
         def forward(self, x):

@@ -40,6 +40,17 @@ def fit_targeted_loss(params: Mapping[str, Any], classes: int) -> Mapping[str, A
     return fit_targets(params, classes)
 
 
+def fit_standard(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
+    """Nothing to fill in.
+
+    Raises:
+        UserError: there are too few classes for its targeted loss.
+    """
+    if wrong := too_few_classes("dlr", True, classes):
+        raise UserError(wrong, fix="Leave it out: ours (`[[autoattack]]`) takes another loss there.")
+    return params
+
+
 @attack("autoattack.apgd", norms=("linf", "l2", "l1"), paper="arXiv:2003.01690", fit=fit_loss, library="autoattack")
 def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Share = 0.75) -> Tensor:
     """`APGDAttack`, one start; for l1 with larger radii first. Cost: `steps` + 1 backwards, `steps` + 2 forwards."""
@@ -185,13 +196,15 @@ def square(problem: Problem, *, queries: Count = 5000, p_init: Share = 0.8, resc
     "autoattack.standard",
     norms=("linf", "l2", "l1"),
     paper="arXiv:2003.01690",
+    fit=fit_standard,
     library="autoattack",
-    differs="its squares are shared by all images of a microbatch, and for l1 it has 5 starts of APGD and 5 targets",
+    differs="its squares are shared by all images of a microbatch",
 )
 def standard(problem: Problem) -> Tensor:
     """`AutoAttack(version="standard")`: APGD, targeted APGD, targeted FAB and Square on what is left.
 
-    With fewer than 10 classes there are fewer targets. Cost: up to 22,000 passes for a sample that stands.
+    With fewer than 10 classes there are fewer targets, with 2 or 3 it is refused.
+    Cost: up to 22,000 passes for a sample that stands.
     """
     from pyautoattack import AutoAttack
 
