@@ -44,8 +44,9 @@ def fab(
 
     A step goes `eta` times as far as the plane (extrapolation), and so does one from the image, which is mixed in with
     a weight of at most `alpha_max` (bias towards it); a misclassified point is moved back to `beta` of its way from the
-    image. All three are shares without unit; defaults are the paper's (section 4). The first restart starts at the image, later ones at a random point half of eps from
-    it; without a ball eps is taken as 0.3 (linf), 1 (l2) or 5 (l1), as in the authors' code. Our own: the final
+    image. All three are shares without unit; defaults are the paper's. The first restart starts at the image, later
+    ones at a random point half of eps from it; without a ball eps is taken as 0.3 (linf), 1 (l2) or 5 (l1), as in the
+    authors' code. Our own: the final
     search of Algorithm 1, towards the image, is by secants and one plane, and a step that rounding would keep from
     crossing the boundary is lengthened. `parity = "autoattack"` has neither, and lets pixels of a slope below 1e-8
     stand still (l2, l1). Cost: per step 2 forwards and a backward for each class; 7 forwards and 1 backward besides.
