@@ -136,12 +136,15 @@ def verify(name: str, checkpoint: Path | None, limit: int | None, data_root: Pat
     from rich.console import Console
 
     from robeval.cli import fetching
+    from robeval.errors import UserError
     from robeval.reports.render import terminal
     from robeval.run.verify import verify as work
     from robeval.values.table import Table
     from robeval.zoo import cards
     from robeval.zoo.obtain import obtain
 
+    if limit is not None and limit < 1:
+        raise UserError(f"{limit} samples cannot be evaluated", where="--limit", fix="Give 1 or more.")
     card = cards.load(name, "NAME")
     with fetching.shown() as listen:
         weights = obtain(card, checkpoint, listen)

@@ -18,7 +18,8 @@ KIND = "TensorFlow checkpoint, version 2"
 INDEX = ".index"
 LATEST = "checkpoint"  # the text file in which TensorFlow names the latest one
 NAMES = b"model_checkpoint_path:"  # how it begins
-UNPACKED = 20  # bytes that an archive may hold for one of its own: weights hardly shrink
+# What an archive may hold: so many bytes for one of its own, as weights hardly shrink, or so many in all.
+UNPACKED, SMALL = 20, 1 << 26
 
 
 def index(path: Path) -> Path:
@@ -87,8 +88,10 @@ def _from_archive(path: Path, names: list[str]) -> dict[str, Tensor]:
     try:
         with zipfile.ZipFile(path) as archive:
             declared = sum(entry.file_size for entry in archive.infolist())
-            if declared > UNPACKED * path.stat().st_size:
-                raise zipfile.BadZipFile(f"its entries declare {declared} bytes")
+            if declared > max(UNPACKED * path.stat().st_size, SMALL):
+                raise zipfile.BadZipFile(
+                    f"its entries declare {declared} bytes, more than weights can be packed into it"
+                )
             beside = names[0].rpartition("/")[0] + "/" + LATEST
             text = archive.read(beside) if beside in archive.namelist() else b""
             folder, slash, name = _chosen(names, text, path).rpartition("/")

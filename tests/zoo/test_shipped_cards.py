@@ -5,6 +5,7 @@ import torch
 
 from robeval.datasets import registry as datasets
 from robeval.train import recipe
+from robeval.train.schedule import rate
 from robeval.zoo import cards, listing
 from robeval.zoo.archs.registry import build
 from robeval.zoo.model import with_input
@@ -83,7 +84,7 @@ def test_every_recipe_can_be_read(name):
 
 def test_trades_with_beta_1_is_the_recipe_of_the_released_script():
     settings = recipe.read(CARDS["trades_wrn34_beta1"], 50_000).settings
-    assert [settings.rate(epoch) for epoch in (1, 74, 75, 76)] == pytest.approx([0.1, 0.1, 0.01, 0.01])
+    assert [rate(settings, done) for done in (0, 73, 74, 75)] == pytest.approx([0.1, 0.1, 0.01, 0.01])
 
 
 def test_the_sizes_of_images_are_those_of_the_data_sets():
