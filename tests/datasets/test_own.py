@@ -31,7 +31,7 @@ def refused(path, like="mine"):
     [
         (X, X),
         (X.transpose(0, 2, 3, 1), X),
-        (X / 255, (X / 255).astype(np.float32)),
+        ((X / 255).astype(np.float32), (X / 255).astype(np.float32)),
         (X[:, 0], X[:, :1]),
     ],
 )
@@ -137,7 +137,8 @@ def npz_of(**contents):
         (npz_of(x=b"nonsense", y=b"nonsense"), "cannot be read"),
         (npz(x=X, y=Y[:4]), "shapes are (5, 3, 8, 8) and (4,)"),
         (npz(x=X, y=Y / 2), "classes are float64"),
-        (npz(x=X * 1.0, y=Y), "expected 0 to 1"),
+        (npz(x=X.astype(np.float32), y=Y), "expected 0 to 1"),
+        (npz(x=X / 255, y=Y), "pixels are float64, expected float32, or uint8 for 0 to 255"),
         (npz(x=X, y=Y - 1), "classes are -1 to 8"),
         (b"<html>", "cannot be read"),
         (b"", "cannot be read"),
