@@ -10,10 +10,13 @@ from robeval.attacks import registry
 from robeval.datasets.registry import Samples
 from robeval.errors import Problems, UserError, raise_together
 from robeval.ledger.store import Ledger
+from robeval.run.bench import out_of_memory
 from robeval.values.cell import Cell, DataSlice
 from robeval.values.plan import ModelPlan, Plan, Row, Task
 from robeval.values.suite import Chain, Suite, wrong_chains, wrong_threat
 from robeval.zoo.model import LoadedModel
+
+_LOOKED_AT = 8  # images that a model is asked about before a run: a backward pass of a large network takes its time
 
 
 def resolved(suite: Suite) -> Suite:
@@ -201,7 +204,7 @@ def _warnings(model: LoadedModel, source: LoadedModel | None, samples: Samples) 
 
 def _doubts(model: LoadedModel, samples: Samples) -> list[str]:
     """What makes results of this model doubtful, as far as its answers for a few clean images show it."""
-    x, _ = samples.slice(0, min(len(samples), 64))
+    x, _ = samples.slice(0, min(len(samples), _LOOKED_AT))
     with torch.no_grad(), torch.random.fork_rng(devices=()):
         out, again = model.module(x), model.module(x)
         slopes = _slopes(model, x)
@@ -227,14 +230,21 @@ def _doubts(model: LoadedModel, samples: Samples) -> list[str]:
 
 
 def _slopes(model: LoadedModel, x: torch.Tensor) -> torch.Tensor | None:
-    """The slope of the lead of each image's likeliest class; None for a model that has no gradient."""
+    """The slope of the lead of each image's likeliest class; None for a model that has no gradient.
+
+    Raises:
+        UserError: memory is not enough.
+    """
     images = x.clone().requires_grad_()
     try:
         with torch.enable_grad():
             first, second = model.module(images).topk(2, dim=1).values.unbind(dim=1)
             return torch.autograd.grad((first - second).sum(), images)[0]
-    except Exception:  # whatever the user's own code raises where gradients are asked for
-        return None
+    except Exception as error:  # whatever the user's own code raises where gradients are asked for
+        if not out_of_memory(error):
+            return None
+    found = f"memory is not enough for the gradient of {len(x)} images"
+    raise UserError(found, where=f"model '{model.id}'", fix="Free memory, or use a machine that has more.")
 
 
 def _free() -> str:

@@ -63,20 +63,20 @@ def test_run_twice_it_computes_nothing_and_says_the_same(tiny, tmp_path, monkeyp
     assert cells("runs") == before
 
 
-def test_several_models_are_ranked(robeval, tiny):
-    said = tiny("--model", "other")
-    assert f"{2 * CELLS} of {2 * CELLS} cells to run" in said.out
-    assert re.search(r"^  1 +small ", said.out, re.MULTILINE)
-    assert re.search(r"^  [12] +other ", said.out, re.MULTILINE)
-    assert len(cells("runs")) == 2 * CELLS
+def test_several_models_are_ranked(tiny):
+    """The best first; of so few images the difference is not significant, and they share the rank."""
+    said = tiny("--model", "other", limit="20")
+    assert "6 of 6 cells to run" in said.out
+    assert re.search(r"^  1 +small .*\n  1 +other ", said.out, re.MULTILINE)
+    assert "models that do not differ significantly share a rank" in said.out
+    assert len(cells("runs")) == 6
 
 
 def test_the_leaderboard_has_the_models_of_earlier_runs_too(tiny):
-    tiny()
-    tiny(model="other")
+    tiny(limit="20")
+    tiny(model="other", limit="20")
     text = Path("runs/leaderboard.md").read_text()
-    assert "| 1 | small |" in text
-    assert "| other |" in text
+    assert text.index("| 1 | small |") < text.index("| 1 | other |")
     assert set(pd.read_csv("runs/results.csv").model) == {"small", "other"}
 
 

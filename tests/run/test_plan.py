@@ -411,6 +411,16 @@ def test_a_gradient_of_zero_is_warned_of():
     assert "square" in recorded.warnings[0]
 
 
+def test_too_little_memory_is_no_lack_of_gradients():
+    class Large(nn.Module):
+        def forward(self, x):
+            if x.requires_grad:
+                raise torch.OutOfMemoryError("tried to allocate 6 GiB")
+            return MODEL(x)
+
+    assert "model 'large': memory is not enough for the gradient of" in refused(models=[loaded(Large(), 2, "large")])
+
+
 def test_answers_that_are_not_numbers_are_no_random_answers():
     class Patchy(nn.Module):
         def forward(self, x):
