@@ -28,10 +28,16 @@ def test_on_the_screen(robeval, ledger):
 @pytest.mark.parametrize(
     ("form", "parts"),
     [
-        ("markdown", ["| 1 | strong | 100.00 | 100.00 [91.2,100.0] | 87.50 [73.9,94.5] | 87.50 [73.9,94.5] | 40 |"]),
+        (
+            "markdown",
+            [
+                "| 1 | strong | 100.00 | 100.00 [91.2,100.0] | 87.50 [73.9,94.5] | 87.50 [73.9,94.5] |",
+                "| 40 | not audited |",
+            ],
+        ),
         ("latex", [r"\toprule", r"1 & strong & 100.00"]),
-        ("html", ["<td>strong</td>", "<!DOCTYPE html>", "torch 2.0"]),
-        ("csv", ["suite,model,dataset", "small,strong,digits,test,linf,0.1,worst_case"]),
+        ("html", ['data-value="strong"', "<!DOCTYPE html>", "torch 2.0", "not audited"]),
+        ("csv", ["suite,model,dataset", "small,strong,digits,test,linf,0.1,worst_case", ",audit\n", ",not audited\n"]),
     ],
 )
 def test_as_a_file(robeval, ledger, tmp_path, form, parts):
@@ -40,7 +46,7 @@ def test_as_a_file(robeval, ledger, tmp_path, form, parts):
     assert said.code == 0, said.err
     text = path.read_text()
     assert all(part in text for part in parts)
-    assert "http" not in text, "nothing is loaded from anywhere"
+    assert "://" not in text, "nothing is loaded from anywhere"
     assert robeval("leaderboard", "--out", ledger, "--suite", "small", "--format", form).out == text
 
 
