@@ -1,4 +1,4 @@
-"""A ledger for the leaderboard page: two data sets would need two suites, so three boards in two threat models."""
+"""A ledger for the leaderboard page: three boards in two threat models."""
 
 from records import fill, spec
 
@@ -7,7 +7,7 @@ from robeval.values.threat import ThreatModel
 
 CLEAN = spec("clean", use="clean", params={})
 L2 = ThreatModel("l2", 0.5)
-HOSTILE = "<script>alert(1)</script>"
+HOSTILE = "<script>alert(1)<'&\""
 
 
 def filled(folder) -> Ledger:

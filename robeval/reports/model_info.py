@@ -34,7 +34,7 @@ def infos(results: pd.DataFrame, cards: Mapping[str, ModelCard], reported: Mappi
         dataset, norm, model = (str(alike[key].iloc[0]) for key in ("dataset", "norm", "model"))
         inside = found.setdefault(dataset, {}).setdefault(THREATS.get(norm, norm), {})
         for eps in alike.eps.unique():
-            name = f"{model}_eps_{spell(eps).replace('/', '_')}" if alike.eps.nunique() > 1 else model
+            name = f"{model}_eps_{spell(float(eps)).replace('/', '_')}" if alike.eps.nunique() > 1 else model
             inside[name] = _info(results, alike[alike.eps == eps], cards.get(model), reported.get(model))
     return found
 

@@ -93,7 +93,8 @@ def _cell(table: Table, row: Sequence[str], place: int, key: str) -> Markup:
         return tag("th", tag("a", _breakable(text), href=f"#{key}", data_open=key), scope="row", **about)
     if kind == "made-with":
         dates = re.findall(r"\d{4}-\d\d-\d\d", text)
-        return tag("td", dates[-1] if dates else text, **(about | {"title": text}))
+        shown = dates[-1] if dates else text
+        return tag("td", shown, class_=about["class_"], data_value=f"{shown} {text}" if dates else text, title=text)
     if match := _VALUE.fullmatch(text):
         value, low, high = match.groups()
         inside = join(tag("b", value), " ", tag("small", f"{low}–{high}"))
