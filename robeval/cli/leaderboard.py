@@ -108,10 +108,13 @@ def _print(results: "pd.DataFrame") -> None:
     from rich.console import Console
 
     from robeval.cli.screen import show_tables
-    from robeval.reports.leaderboard import parts
+    from robeval.reports import leaderboard
 
-    for part in parts(results):
-        show_tables(Console(highlight=False), part)
+    console = Console(highlight=False)
+    for part in leaderboard.parts(results):
+        show_tables(console, part)
+        for line in leaderboard.origins(part):
+            console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def _text(results: "pd.DataFrame", form: str) -> str:

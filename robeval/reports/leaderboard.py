@@ -72,6 +72,15 @@ def board(results: pd.DataFrame, suite: str) -> Table:
     )
 
 
+def origins(results: pd.DataFrame) -> list[str]:
+    """With what, on what and when the worst cases were made, and what an audit says of them."""
+    worst = results[results.attack == WORST_CASE]
+    models: dict[str, list[str]] = {}
+    for model, made_with in zip(worst.model, worst.made_with):
+        models.setdefault(made_with, []).append(model)
+    return [f"{', '.join(names)}: {made or 'nothing is finished'}; {NOT_AUDITED}" for made, names in models.items()]
+
+
 def _about_ranks(worst: pd.DataFrame) -> list[str]:
     notes = []
     if worst.duplicated(["rank", "n"]).any():

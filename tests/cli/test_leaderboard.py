@@ -26,6 +26,7 @@ def test_on_the_screen(robeval, ledger):
     assert said.code == 0
     assert said.out.index("strong") < said.out.index("weak")
     assert "other: digits" in said.out
+    assert "strong, weak: robeval 0.1, torch 2.0, cpu (test); not audited" in said.out
     assert "other: digits" not in robeval("leaderboard", "--out", ledger, "--suite", "small").out
 
 

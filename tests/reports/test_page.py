@@ -52,6 +52,12 @@ def ledger(tmp_path_factory):
     return filled(tmp_path_factory.mktemp("runs"))
 
 
+@pytest.fixture(scope="module")
+def shown(ledger):
+    """What is on its page."""
+    return panels(ledger)
+
+
 class Page(HTMLParser):
     """Tags, attributes and texts; every element must be closed."""
 
@@ -79,8 +85,8 @@ def test_the_page(ledger):
     same(GOLDEN / "page.html", re.sub(r"(</(?:tr|div|p|section|details|h\d|dd)>)", r"\1\n", bare(text)))
 
 
-def test_a_name_that_is_markup_is_only_a_text(ledger):
-    page = Page(html.page(HOSTILE, panels(ledger)))
+def test_a_name_that_is_markup_is_only_a_text(shown):
+    page = Page(html.page(HOSTILE, shown))
     assert page.tags.count("script") == 1
     assert any(text == HOSTILE for text in page.texts)
     assert ("tr", "data-model", HOSTILE) in page.attributes
@@ -96,18 +102,18 @@ def test_it_loads_nothing_and_forbids_the_browser_to(ledger):
     assert away == 2 * ["https://arxiv.org/abs/1901.08573"], "links to read, one for each board of the model"
 
 
-def test_ids_are_there_once_and_what_is_named_is_there(ledger):
-    page = Page(html.page("Board", panels(ledger)))
+def test_ids_are_there_once_and_what_is_named_is_there(shown):
+    page = Page(html.page("Board", shown))
     ids = [value for _, name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     named = {value for _, name, value in page.attributes if name in ("aria-controls", "aria-labelledby", "data-open")}
     assert named <= set(ids)
 
 
-def test_boards_are_split_by_threat_model_suite_and_samples(ledger):
+def test_boards_are_split_by_threat_model_suite_and_samples(shown):
     found = [
         (panel.threat, each.suite, [profile.model for profile in each.profiles])
-        for panel in panels(ledger)
+        for panel in shown
         for each in panel.boards
     ]
     assert found == [
@@ -140,9 +146,9 @@ def test_an_unfinished_model_has_its_status_and_no_classes(tmp_path):
 # ── curves ──
 
 
-def test_one_radius_makes_no_curve_and_the_page_says_what_would(ledger):
-    assert profiles(ledger)["weak"].curves == ()
-    assert "robeval measure curve --suite small --model weak" in html.page("Board", panels(ledger))
+def test_one_radius_makes_no_curve_and_the_page_says_what_would(shown):
+    assert {each.curves for panel in shown for board in panel.boards for each in board.profiles} == {()}
+    assert "robeval measure curve --suite small --model weak" in html.page("Board", shown)
 
 
 def test_attacks_at_two_radii_make_dots(tmp_path):

@@ -10,6 +10,7 @@ from robeval.reports.page.markup import Markup, join, tag
 from robeval.reports.page.picture import Picture, data_uri
 from robeval.values.table import Table
 
+SHOWN_NOTES = 5
 _VALUE = re.compile(r"([\d.]+) \[([\d.]+),([\d.]+)\]")
 
 
@@ -30,7 +31,6 @@ def board(about: Board, key: str) -> Markup:
     switches = _switch("every attack", "attacks"), _switch("column filters", "filters")
     caption = tag("p", table.caption, class_="note", id=f"{key}--about")
     grid = tag("table", tag("thead", head, filters), tag("tbody", *rows), aria_labelledby=f"{key}--about")
-    notes = [tag("li", note) for note in table.notes]
     models = [_model(profile, f"{key}--{line}") for line, profile in enumerate(about.profiles)]
     return tag(
         "article",
@@ -39,9 +39,17 @@ def board(about: Board, key: str) -> Markup:
         tag("div", *switches, class_="tools", hidden=True),
         tag("div", grid, class_="wide", tabindex=0, role="region", aria_label=f"{about.suite}: table"),
         tag("p", "no model fits the filter", class_="empty", hidden=True),
-        *((tag("ul", *notes, class_="notes"),) if notes else ()),
+        _notes(table.notes),
         *models,
     )
+
+
+def _notes(notes: Sequence[str]) -> Markup:
+    """A list, closed at first if it is long."""
+    listed = tag("ul", *(tag("li", note) for note in notes), class_="notes") if notes else join()
+    if len(notes) <= SHOWN_NOTES:
+        return listed
+    return tag("details", tag("summary", f"{len(notes)} notes"), tag("div", listed, class_="inside"))
 
 
 def _places(table: Table) -> list[int]:

@@ -103,8 +103,8 @@ def _axes(end: float, norm: str) -> Markup:
         parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y))
         parts.append(tag("text", str(percent), x=LEFT - 8, y=y + 5, text_anchor="end"))
     for step in range(5):
-        radius = end * step / 4
-        parts.append(tag("text", f"{radius:.3g}", x=_x(radius, end), y=HEIGHT - BOTTOM + 20, text_anchor="middle"))
+        radius, anchor = end * step / 4, "end" if step == 4 else "middle"
+        parts.append(tag("text", f"{radius:.4g}", x=_x(radius, end), y=HEIGHT - BOTTOM + 20, text_anchor=anchor))
     parts.append(tag("text", f"eps ({norm})", x=WIDTH - RIGHT, y=HEIGHT - 4, text_anchor="end"))
     return tag("g", *parts, class_="axes")
 

@@ -99,7 +99,7 @@
       row.hidden = !is;
       if (is) shown.add(row.dataset.model);
     }
-    for (const model of all("details", board)) model.hidden = !shown.has(model.dataset.model);
+    for (const model of all("details[data-model]", board)) model.hidden = !shown.has(model.dataset.model);
     board.querySelector(".empty").hidden = shown.size > 0;
   };
 
@@ -121,7 +121,7 @@
   };
   const open = (id) => {
     const model = document.getElementById(id);
-    if (!model || !model.matches("details")) return;
+    if (!model?.matches("details[data-model]")) return;
     state.set("tab", model.closest('section[role="tabpanel"]').id);
     set("model", id);
     model.open = true;
