@@ -7,7 +7,35 @@ import pandas as pd
 from robeval.values.suite import WORST_CASE
 from robeval.values.table import Table
 
+NOT_AUDITED = "not audited"  # no rule has looked at any result yet, and a table says so
+WORST = "worst case [95 % CI]"
 _NOT_COUNTED = ", no part of the worst case"
+_THREAT = ["suite", "dataset", "split", "norm", "eps"]
+
+
+def parts(results: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of models that may be ranked together: of one suite, data set and threat model, on as many samples.
+
+    A model without a finished worst case stands with those of its suite and threat model that have most samples.
+    """
+    groups: dict[tuple[object, ...], dict[int, list[str]]] = {}
+    stuck: dict[tuple[object, ...], list[str]] = {}
+    for _, rows in results.groupby(["suite", "model"], sort=False):
+        last = rows.iloc[-1]  # the worst case, if there is one
+        model = str(last.model)
+        key = tuple(last[_THREAT])
+        if last.status == "complete":
+            groups.setdefault(key, {}).setdefault(int(last.n), []).append(model)
+        else:
+            stuck.setdefault(key, []).append(model)
+    for key, models in stuck.items():
+        counts = groups.setdefault(key, {0: []})
+        counts[max(counts)] += models
+    return [
+        results[(results.suite == key[0]) & results.model.isin(models)]
+        for key, counts in groups.items()
+        for _, models in sorted(counts.items(), reverse=True)
+    ]
 
 
 def ranking(results: pd.DataFrame, suite: str) -> Table:
@@ -21,7 +49,7 @@ def ranking(results: pd.DataFrame, suite: str) -> Table:
         rows.append((rank, row.model, natural, _with_interval(row), str(row.n)))
     caption = f"{suite}: {_threat(results, suite)}, robust accuracy in % over the worst case of all attacks per sample"
     notes = _editions(results[results.suite == suite]) + _about_ranks(worst[worst.done])
-    return Table(caption, ("#", "model", "natural", "worst case [95 % CI]", "n"), tuple(rows), tuple(notes))
+    return Table(caption, ("#", "model", "natural", WORST, "n"), tuple(rows), tuple(notes))
 
 
 def board(results: pd.DataFrame, suite: str) -> Table:
@@ -33,10 +61,24 @@ def board(results: pd.DataFrame, suite: str) -> Table:
     rows = []
     for rank, model, natural, worst, n in ranked.rows:
         cells = [_with_interval(found[model, name]) if (model, name) in found else "" for name in names]
-        rows.append((rank, model, natural, *cells, worst, n, found[model, WORST_CASE].made_with))
-    labels = [_label(name, chosen[chosen.attack == name].part_of.iloc[0]) for name in names]
-    header = ("#", "model", "natural", *labels, "worst case [95 % CI]", "n", "made with")
-    return Table(ranked.caption, header, tuple(rows), (*ranked.notes, *_notes(chosen)))
+        rows.append((rank, model, natural, *cells, worst, n, NOT_AUDITED, found[model, WORST_CASE].made_with))
+    labels = [label(name, chosen[chosen.attack == name].part_of.iloc[0]) for name in names]
+    header = ("#", "model", "natural", *labels, WORST, "n", "audit", "made with")
+    return Table(
+        f"{ranked.caption}, n = {_counts(chosen[chosen.attack == WORST_CASE])}",
+        header,
+        tuple(rows),
+        (*ranked.notes, *_notes(chosen)),
+    )
+
+
+def origins(results: pd.DataFrame) -> list[str]:
+    """With what, on what and when the worst cases were made, and what an audit says of them."""
+    worst = results[results.attack == WORST_CASE]
+    models: dict[str, list[str]] = {}
+    for model, made_with in zip(worst.model, worst.made_with):
+        models.setdefault(made_with, []).append(model)
+    return [f"{', '.join(names)}: {made or 'nothing is finished'}; {NOT_AUDITED}" for made, names in models.items()]
 
 
 def _about_ranks(worst: pd.DataFrame) -> list[str]:
@@ -56,12 +98,12 @@ def attacks(results: pd.DataFrame, suite: str) -> Table:
     for attack in dict.fromkeys(chosen.attack):
         of_attack = chosen[chosen.attack == attack].set_index("model")
         cells = [_with_interval(of_attack.loc[model]) if model in of_attack.index else "" for model in models]
-        rows.append((_label(attack, of_attack.part_of.iloc[0]), *cells))
+        rows.append((label(attack, of_attack.part_of.iloc[0]), *cells))
     caption = f"{suite}: {_threat(results, suite)}, robust accuracy in % [95 % CI], n = {_counts(chosen)}"
     return Table(caption, ("attack", *models), tuple(rows), tuple(_notes(chosen)))
 
 
-def _label(attack: str, chain: str) -> str:
+def label(attack: str, chain: str) -> str:
     """The attack's name; that of a chain's part says so, as its accuracy is that of all parts so far."""
     if attack == WORST_CASE:
         return attack.replace("_", " ")

@@ -1,9 +1,13 @@
 """`robeval leaderboard`: the models of a ledger, ranked."""
 
+import json
+
+import pandas as pd
 import pytest
 from records import fill, spec
 
 from robeval.ledger.store import Ledger
+from robeval.values.threat import ThreatModel
 
 CLEAN = spec("clean", use="clean", params={})
 
@@ -22,16 +26,23 @@ def test_on_the_screen(robeval, ledger):
     assert said.code == 0
     assert said.out.index("strong") < said.out.index("weak")
     assert "other: digits" in said.out
+    assert "strong, weak: robeval 0.1, torch 2.0, cpu (test); not audited" in said.out
     assert "other: digits" not in robeval("leaderboard", "--out", ledger, "--suite", "small").out
 
 
 @pytest.mark.parametrize(
     ("form", "parts"),
     [
-        ("markdown", ["| 1 | strong | 100.00 | 100.00 [91.2,100.0] | 87.50 [73.9,94.5] | 87.50 [73.9,94.5] | 40 |"]),
+        (
+            "markdown",
+            [
+                "| 1 | strong | 100.00 | 100.00 [91.2,100.0] | 87.50 [73.9,94.5] | 87.50 [73.9,94.5] |",
+                "| 40 | not audited |",
+            ],
+        ),
         ("latex", [r"\toprule", r"1 & strong & 100.00"]),
-        ("html", ["<td>strong</td>", "<!DOCTYPE html>", "torch 2.0"]),
-        ("csv", ["suite,model,dataset", "small,strong,digits,test,linf,0.1,worst_case"]),
+        ("html", ['data-value="strong"', "<!DOCTYPE html>", "torch 2.0", "not audited"]),
+        ("csv", ["suite,model,dataset", "small,strong,digits,test,linf,0.1,worst_case", ",audit\n", ",not audited\n"]),
     ],
 )
 def test_as_a_file(robeval, ledger, tmp_path, form, parts):
@@ -40,7 +51,7 @@ def test_as_a_file(robeval, ledger, tmp_path, form, parts):
     assert said.code == 0, said.err
     text = path.read_text()
     assert all(part in text for part in parts)
-    assert "http" not in text, "nothing is loaded from anywhere"
+    assert "://" not in text, "nothing is loaded from anywhere"
     assert robeval("leaderboard", "--out", ledger, "--suite", "small", "--format", form).out == text
 
 
@@ -51,3 +62,78 @@ def test_what_is_not_there(refused, ledger, tmp_path):
     said = refused("leaderboard", "--out", tmp_path / "nothing")
     assert "there are no results" in said
     assert "robeval run --suite" in said
+
+
+def test_models_on_other_samples_or_in_another_ball_have_tables_of_their_own(robeval, ledger):
+    made = Ledger(ledger)
+    fill(made, "brief", [(spec(), "0" * 20)])
+    wide = ThreatModel("linf", 0.3)
+    fill(made, "wide", [(spec(threat=wide), "0" * 40)], threat=wide)
+    said = robeval("leaderboard", "--out", ledger, "--suite", "small", "--format", "markdown").out
+    captions = [line for line in said.splitlines() if line.startswith("**")]
+    assert [line.partition(", robust")[0] + line.rpartition(",")[2] for line in captions] == [
+        "**small: digits (test), linf eps 0.1 n = 40**",
+        "**small: digits (test), linf eps 0.1 n = 20**",
+        "**small: digits (test), linf eps 0.3 n = 40**",
+    ]
+    on_screen = robeval("leaderboard", "--out", ledger, "--suite", "small").out
+    assert on_screen.count("small: digits (test)") == 4, "three tables of attacks, and one ranking of several models"
+
+
+def test_robustbenchs_form(robeval, ledger, tmp_path):
+    said = robeval("leaderboard", "--out", ledger, "--suite", "small", "--format", "json")
+    infos = json.loads(said.out)
+    assert infos["digits"]["Linf"]["strong"]["clean_acc"] == "100.00"
+    robeval("leaderboard", "--out", ledger, "--suite", "small", "--format", "json", "--to", tmp_path / "model_info")
+    path = tmp_path / "model_info" / "digits" / "Linf" / "strong.json"
+    assert json.loads(path.read_text()) == infos["digits"]["Linf"]["strong"]
+    robeval("leaderboard", "--out", ledger, "--suite", "small", "--format", "json", "--to", tmp_path / "all.json")
+    assert json.loads((tmp_path / "all.json").read_text()) == infos
+
+
+def test_one_method(robeval, ledger):
+    said = robeval("leaderboard", "--out", ledger, "--method", "trades", "--format", "markdown")
+    assert "trades_wrn34" in said.out and "| published |" in said.out
+    fill(Ledger(ledger), "trades_own", [(spec(), "0" * 40)])
+    said = robeval("leaderboard", "--out", ledger, "--method", "trades", "--format", "html")
+    assert "<td>trades_own</td>" in said.out and "1 of 3" in said.out
+    assert robeval("leaderboard", "--out", ledger, "--method", "trades", "--format", "csv").out.startswith(
+        "status,model"
+    )
+
+
+def test_pictures_are_made_again(robeval, tiny, tmp_path, home):
+    assert tiny("--out", tmp_path / "runs").code == 0
+    page = tmp_path / "board.html"
+    words = "leaderboard", "--out", tmp_path / "runs", "--format", "html", "--pictures", 2, "--to", page
+    said = robeval(*words)
+    assert said.code == 0 and said.err == ""
+    text = page.read_text()
+    assert text.count("data:image/png") == 6
+    cells = pd.read_parquet(tmp_path / "runs" / "cells")
+    broken = cells[cells.broken & cells.attacked].groupby("sample").first()
+    assert all(f"sample {sample}, class {row.label}<" in text for sample, row in broken.head(2).iterrows())
+    (home / "suites" / "tiny.toml").write_text((home / "suites" / "tiny.toml").read_text().replace("0.05", "0.06"))
+    said = robeval(*words)
+    assert "no pictures of small in tiny: the suite, the data or the weights are others" in said.err
+    assert "data:image/png" not in page.read_text()
+
+
+def test_pictures_of_a_model_that_is_not_at_hand_are_left_out(robeval, ledger):
+    said = robeval("leaderboard", "--out", ledger, "--format", "html", "--pictures", 2)
+    assert said.code == 0
+    assert "no pictures of weak in small: its weights are not at hand" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--method", "tradse"), "no model of the ledger or the zoo is of the method 'tradse'"),
+        (("--method", "trades", "--format", "json"), "the table of a method has no JSON"),
+        (("--pictures", "3"), "only the page has pictures"),
+        (("--pictures", "-1", "--format", "html"), "-1 pictures cannot be made"),
+        (("--format", "csv", "--to", "."), "is a folder"),
+    ],
+)
+def test_what_cannot_be_asked(refused, ledger, words, part):
+    assert part in refused("leaderboard", "--out", ledger, *words)

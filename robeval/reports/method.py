@@ -1,0 +1,115 @@
+"""One method's results over all data sets and threat models, and what was printed of it, kept apart."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from robeval.reports import leaderboard
+from robeval.values.card import ModelCard
+from robeval.values.paper import ACCURACIES, PaperTable
+from robeval.values.suite import WORST_CASE
+from robeval.values.table import Table
+from robeval.values.threat import spell
+
+COLUMNS = (
+    "status", "model", "dataset", "threat", "suite", "what", "rank", "of", "natural", "value", "low", "high", "n",
+    "audit", "source",
+)  # fmt: skip
+MEASURED, PUBLISHED = "measured", "published"
+
+
+def belongs(model: str, card: ModelCard | None, method: str) -> bool:
+    """Whether a model is one of a method: its card trains by it, or says its name; without a card the id does."""
+    if card is not None and card.training.get("method"):
+        return bool(_words(str(card.training["method"])) == _words(method))
+    text = card.title if card else model
+    return bool(_words(method)) and f" {' '.join(_words(method))} " in f" {' '.join(_words(text))} "
+
+
+def results(
+    measured: pd.DataFrame, cards: Mapping[str, ModelCard], papers: Iterable[PaperTable], method: str
+) -> pd.DataFrame:
+    """A row for each result in a ledger, with its rank among all models there, and one for each printed number.
+
+    Accuracies are in %. Printed numbers have no rank: others have measured them, on what they chose.
+
+    Args:
+        measured: what `measure.results` gives.
+        cards: all on the shelf, by id.
+    """
+    rows = [*_measured(measured, cards, method), *_of_cards(cards, method), *_of_papers(papers, cards, method)]
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    return found.astype(dict.fromkeys(("rank", "of", "n"), "Int64"))  # whole numbers, or none
+
+
+def tables(found: pd.DataFrame, method: str) -> tuple[Table, ...]:
+    """The measured and the printed numbers."""
+    ours, printed = (found[found.status == status].to_dict("records") for status in (MEASURED, PUBLISHED))
+    measured = [
+        (
+            row["model"], row["dataset"], row["threat"], row["suite"], f"{row['rank']} of {row['of']}",
+            f"{row['natural']:.2f}", f"{row['value']:.2f} [{row['low']:.1f},{row['high']:.1f}]", str(row["n"]),
+            row["audit"], row["source"],
+        )
+        for row in ours
+    ]  # fmt: skip
+    lines = [
+        (row["model"], row["dataset"], row["threat"], row["what"], "published", f"{row['value']:.2f}", row["source"])
+        for row in printed
+    ]
+    head = "model", "data set", "threat model", "suite", "rank", "natural", leaderboard.WORST, "n", "audit", "made with"
+    notes = ("ranks are among the models of this ledger, in the same threat model on the same samples",)
+    made = [
+        Table(
+            f"{method}: measured, robust accuracy in % over the worst case of all attacks", head, tuple(measured), notes
+        )
+    ]
+    if lines:
+        header = "model", "data set", "threat model", "what", "status", "%", "source"
+        why = ("published numbers are not ranked: others chose the attacks, the samples and the last digit",)
+        made.append(Table(f"{method}: published", header, tuple(lines), why))
+    return tuple(made)
+
+
+def _measured(measured: pd.DataFrame, cards: Mapping[str, ModelCard], method: str) -> Iterator[dict[str, Any]]:
+    for part in leaderboard.parts(measured):
+        worst = part[(part.attack == WORST_CASE) & (part.status == "complete")]
+        for row in worst.to_dict("records"):
+            if belongs(row["model"], cards.get(row["model"]), method):
+                yield {
+                    "status": MEASURED, "model": row["model"], "dataset": f"{row['dataset']} ({row['split']})",
+                    "threat": f"{row['norm']} {spell(row['eps'])}", "suite": row["suite"], "what": "worst case",
+                    "rank": int(row["rank"]), "of": len(worst), "natural": 100 * row["natural_accuracy"],
+                    "value": 100 * row["robust_accuracy"], "low": 100 * row["ci_low"], "high": 100 * row["ci_high"],
+                    "n": row["n"], "audit": leaderboard.NOT_AUDITED, "source": row["made_with"],
+                }  # fmt: skip
+
+
+def _of_cards(cards: Mapping[str, ModelCard], method: str) -> Iterator[dict[str, Any]]:
+    for card in cards.values():
+        for each in card.published if belongs(card.id, card, method) else ():
+            yield _printed(card.id, card, each.metric, each.value, each.source)
+
+
+def _of_papers(papers: Iterable[PaperTable], cards: Mapping[str, ModelCard], method: str) -> Iterator[dict[str, Any]]:
+    """Accuracies in the papers' tables of models that are the method's."""
+    for paper in papers:
+        for cell in paper.cells:
+            asks = [ask for ask in cell.asks.get("paper", {}).values() if ask.metric in ACCURACIES and not ask.minus]
+            models = [ask.model for ask in asks if belongs(ask.model, cards.get(ask.model), method)]
+            if models and cell.number is not None and cell.unit == "%":
+                what = f"{cell.row}: {cell.column}"
+                yield _printed(models[0], cards.get(models[0]), what, cell.number, cell.quoted or paper.cite)
+
+
+def _printed(model: str, card: ModelCard | None, what: str, value: float, source: str) -> dict[str, Any]:
+    about = {"dataset": card.dataset, "threat": str(card.threat or "")} if card else {"dataset": "", "threat": ""}
+    return {
+        "status": PUBLISHED, "model": model, "suite": "", "what": what, "value": value, "source": source, **about,
+    }  # fmt: skip
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())

@@ -1,0 +1,79 @@
+"""One method's results, measured and printed."""
+
+import pytest
+from records import fill, spec
+
+from robeval.ledger.store import Ledger
+from robeval.reports import measure, method
+from robeval.reports.render import csv
+from robeval.values.card import ModelCard, Network, Published
+from robeval.values.paper import Ask, PaperCell, PaperTable
+from robeval.values.threat import ThreatModel
+
+SMALL = Network("small_cnn")
+PRINTED = Published("accuracy under PGD-20", 56.61, "its README")
+CARDS = {
+    "strong": ModelCard("strong", "Some network", "digits", SMALL, training={"method": "trades"}),
+    "weak": ModelCard("weak", "A network like TRADES", "digits", SMALL, training={"method": "madry"}),
+    "away": ModelCard("away", "TRADES, WRN", "cifar10", SMALL, published=(PRINTED,), threat=ThreatModel("linf", 0.031)),
+}
+
+
+def cell(value, model, **more):
+    ask = Ask("robust_accuracy", model, "suite", "pgd20")
+    return PaperCell("TRADES row", "robust %", value, asks={"paper": {"": ask}}, **more)
+
+
+PAPER = PaperTable(
+    "t", "T", "Zhang et al., Table 5", (cell("47.04", "weak"), cell("49.14", "away"), cell("", "away")), {}
+)
+
+
+@pytest.fixture
+def found(tmp_path):
+    ledger = Ledger(tmp_path)
+    other = spec("pgd40", params={"steps": 40, "step_size": 0.01})
+    for suite, attack, broken in (("one", spec(), 5), ("two", other, 38)):
+        fill(ledger, "weak", [(attack, "1" * 30 + "0" * 10)], suite=suite)
+        fill(ledger, "strong", [(attack, "1" * broken + "0" * (40 - broken))], suite=suite)
+    return method.results(measure.results(ledger, ledger.plans()), CARDS, [PAPER], "trades")
+
+
+def test_every_result_has_its_rank_among_all_models(found):
+    ours = found[found.status == "measured"]
+    assert list(zip(ours.model, ours.suite, ours["rank"], ours.of)) == [
+        ("strong", "one", 1, 2),
+        ("strong", "two", 2, 2),
+    ]
+    table = method.tables(found, "trades")[0]
+    assert table.rows[1][:6] == ("strong", "digits (test)", "linf 0.1", "two", "2 of 2", "100.00")
+    assert table.rows[1][8] == "not audited" and "torch 2.0" in table.rows[1][9]
+
+
+def test_printed_numbers_are_marked_and_have_no_rank(found):
+    printed = found[found.status == "published"]
+    assert list(zip(printed.model, printed.value, printed.source)) == [
+        ("away", 56.61, "its README"),
+        ("away", 49.14, "Zhang et al., Table 5"),
+    ]
+    assert printed["rank"].isna().all()
+    measured, table = method.tables(found, "trades")
+    assert {row[4] for row in table.rows} == {"published"}
+    assert "away" not in {row[0] for row in measured.rows}
+    assert "published,away,cifar10,linf 0.031,,accuracy under PGD-20,,," in csv.render(found)
+
+
+@pytest.mark.parametrize(
+    ("model", "card", "name", "expected"),
+    [
+        ("x", CARDS["strong"], "TRADES", True),
+        ("x", CARDS["weak"], "trades", False),  # it says how it was trained
+        ("x", CARDS["away"], "trades", True),
+        ("trades_x", None, "trades", True),
+        ("upgrades", None, "grades", False),
+        ("free_at_x", None, "free-at", True),
+        ("x", None, "", False),
+    ],
+)
+def test_which_models_are_of_a_method(model, card, name, expected):
+    assert method.belongs(model, card, name) is expected
