@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-NORMS = {"linf": "ℓ∞", "l2": "ℓ2", "l1": "ℓ1"}  # as they are written in pictures
+NORMS = {"linf": "ℓ∞", "l2": "ℓ₂", "l1": "ℓ₁"}  # as they are written in pictures
 
 
 @dataclass(frozen=True, slots=True)

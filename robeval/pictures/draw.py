@@ -16,8 +16,9 @@ from robeval.whole import write_whole
 PANEL = 0.95  # inches that an image has on the page
 COMMAND = "robeval show"
 FINE = 100  # pixels from which on an image is smoothed where it is made smaller
-LETTERS = 15.5  # of the note that fit into an inch
+LETTERS = 16  # of the note that fit into an inch
 MARKS = "osD^vP*X"
+EQUAL = "robust = natural"
 STYLES = ("-", (0, (5, 1)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 
@@ -94,7 +95,7 @@ def _(content: Chart, figure: Any) -> Any:
     axes.set(ylim=(0, 100), xlim=(left, right if right > left else left + 1))
     if content.whole:
         axes.xaxis.get_major_locator().set_params(integer=True)
-    _legend(made, axes)
+    _legend(axes)
     return _named(made, content.title, content.note)
 
 
@@ -102,7 +103,17 @@ def _line(axes: Any, line: Line) -> None:
     colour = PALETTE[line.colour % len(PALETTE)]
     style = (0, (3, 1.5)) if line.dashed else STYLES[line.colour // len(PALETTE) % len(STYLES)]
     marked = MARKS[line.colour % len(MARKS)] if len(line.x) <= 30 and not line.dashed else ""
-    axes.plot(line.x, line.y, label=line.label, color=colour, linestyle=style, marker=marked, markersize=3.5, zorder=3)
+    axes.plot(
+        line.x,
+        line.y,
+        label=line.label,
+        color=colour,
+        linestyle=style,
+        marker=marked,
+        markersize=3.5,
+        zorder=3,
+        clip_on=False,
+    )
     axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.08 if line.dashed else 0.16, linewidth=0)
 
 
@@ -114,7 +125,7 @@ def _(content: Histogram, figure: Any) -> Any:
     axes.set(xlim=(0, 1), ylim=(0, None))
     if content.mark is not None:
         axes.axvline(content.mark, color="black", linewidth=1, label=content.mark_label)
-    _legend(made, axes)
+    _legend(axes)
     return _named(made, content.title, content.note)
 
 
@@ -139,9 +150,9 @@ def _(content: Scatter, figure: Any) -> Any:
         )  # fmt: skip
     least = min(each.x_interval[0] for each in content.points)
     left = max(0.0, 5 * np.floor((least - 1) / 5))
-    axes.plot([left, 100], [left, 100], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label="robust = natural")
+    axes.plot([left, 100], [left, 100], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), label=EQUAL)
     axes.set(xlim=(left, 100.5), ylim=(-1, 101))
-    _legend(made, axes)
+    _legend(axes)
     return _named(made, content.title, content.note)
 
 
@@ -153,10 +164,11 @@ def _one(figure: Any, content: Chart | Histogram | Scatter) -> tuple[Any, Any]:
     return made, axes
 
 
-def _legend(figure: Any, axes: Any) -> None:
-    """What is what, beside the plot, where it hides nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", fontsize=7.5)
+def _legend(axes: Any) -> None:
+    """What is what, beside the plot, where it hides nothing; guides come after what was measured."""
+    known = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    labels = sorted(known, key=lambda label: label == EQUAL)
+    axes.legend([known[label] for label in labels], labels, loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=8)
 
 
 def _named(figure: Any, title: str, note: str) -> Any:

@@ -31,7 +31,7 @@ def gradients(sight: Sight) -> Grid:
         if sight.samples.shape[0] == 1
         else "each cut at its mean ± 3 standard deviations and rescaled"
     )
-    note = f"Gradient of the cross-entropy with respect to the pixels in [0, 1]; {how}. Below: its ℓ2 norm."
+    note = f"Gradient of the cross-entropy with respect to the pixels in [0, 1]; {how}. Below: its ℓ₂ norm."
     return Grid(f"Loss gradients, {sight.about}", note, sight.heads, tuple(strips))
 
 

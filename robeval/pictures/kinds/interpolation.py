@@ -36,7 +36,7 @@ def interpolation(
     strips: dict[tuple[int, int], Strip] = {}
     for place, name in enumerate(sight.names):
         ends = far(sight, name, threat, steps, step_size)
-        stages = [sight.x + share * (ends - sight.x) for share in shares]
+        stages = [(1 - share) * sight.x + share * ends for share in shares]
         said = [guesses(sight.probabilities(name, stage)) for stage in stages]
         for row, label in enumerate(sight.y.tolist()):
             panels = tuple(
@@ -46,7 +46,7 @@ def interpolation(
             strips[row, place] = Strip(f"{name}\nclass {label}", panels)
     heads = tuple(f"t = {share:.2g}" for share in shares)
     note = (
-        f"x + t (x' - x), x' by {about(threat, steps)}. Below: predicted class and its probability, bold where it is "
+        f"(1 - t) x + t x', x' by {about(threat, steps)}. Below: predicted class and its probability, bold where it is "
         "not the true one."
     )
     return Grid(

@@ -23,7 +23,10 @@ def separation(records: Records, *, bins: Count = 20, eps: Positive | None = Non
     note = "ℓ∞ distance from each image to the nearest training image of another class, exact."
     mark = None if eps is None else 2 * eps
     label = "" if eps is None else f"2ε = {2 * eps:.4g}"
-    return Histogram("Separation of the classes", note, "ℓ∞ distance, pixels in [0, 1]", "images, %", sets, mark, label)
+    names = ", ".join(dict.fromkeys(of_answer(each).dataset for each in whole.values()))
+    return Histogram(
+        f"Separation of the classes, {names}", note, "ℓ∞ distance, pixels in [0, 1]", "images, %", sets, mark, label
+    )
 
 
 def _data(answer: Measured) -> tuple[object, ...]:

@@ -41,9 +41,9 @@ def steps(
     lines = []
     for place, (model, answer) in enumerate(by_model.items()):
         if counts in ("both", "any"):
-            lines.append(line(f"{model}, any iterate", answer.findings, "any_accuracy", place))
+            lines.append(line(f"{model}, any so far", answer.findings, "any_accuracy", place))
         if counts in ("both", "final"):
-            label = f"{model}, that iterate"
+            label = f"{model}, last iterate"
             lines.append(line(label, answer.findings, "final_accuracy", place, dashed=counts == "both"))
     about, params = of_answer(answers[0]), answers[0].question.params
     title = f"Accuracy under PGD, {about.data}, {NORMS[params['norm']]} ε = {params['eps']:.4g}, seed {about.seed}"
