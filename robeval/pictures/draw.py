@@ -17,6 +17,7 @@ PANEL = 0.95  # inches that an image has on the page
 COMMAND = "robeval show"
 FINE = 100  # pixels from which on an image is smoothed where it is made smaller
 LETTERS = 16  # of the note that fit into an inch
+MARKED = 20  # points of a curve that have marks, about
 MARKS = "osD^vP*X"
 EQUAL = "robust = natural"
 STYLES = ("-", (0, (5, 1)), (0, (1, 1)), (0, (5, 1, 1, 1)))
@@ -102,7 +103,8 @@ def _(content: Chart, figure: Any) -> Any:
 def _line(axes: Any, line: Line) -> None:
     colour = PALETTE[line.colour % len(PALETTE)]
     style = (0, (3, 1.5)) if line.dashed else STYLES[line.colour // len(PALETTE) % len(STYLES)]
-    marked = MARKS[line.colour % len(MARKS)] if len(line.x) <= 30 and not line.dashed else ""
+    marked = "" if line.dashed else MARKS[line.colour % len(MARKS)]
+    every = max(1, round(len(line.x) / MARKED))
     axes.plot(
         line.x,
         line.y,
@@ -110,6 +112,7 @@ def _line(axes: Any, line: Line) -> None:
         color=colour,
         linestyle=style,
         marker=marked,
+        markevery=every,
         markersize=3.5,
         zorder=3,
         clip_on=False,

@@ -41,14 +41,22 @@ def steps(
     lines = []
     for place, (model, answer) in enumerate(by_model.items()):
         if counts in ("both", "any"):
-            lines.append(line(f"{model}, any so far", answer.findings, "any_accuracy", place))
+            lines.append(
+                line(f"{model}, any so far" if counts == "both" else model, answer.findings, "any_accuracy", place)
+            )
         if counts in ("both", "final"):
-            label = f"{model}, last iterate"
+            label = f"{model}, last iterate" if counts == "both" else model
             lines.append(line(label, answer.findings, "final_accuracy", place, dashed=counts == "both"))
     about, params = of_answer(answers[0]), answers[0].question.params
     title = f"Accuracy under PGD, {about.data}, {NORMS[params['norm']]} ε = {params['eps']:.4g}, seed {about.seed}"
     start = "random start" if params["random_start"] else "from the image itself"
+    counted = {
+        "any": " Wrong from the first misclassified iterate on.",
+        "final": " Each iterate for itself.",
+        "both": "",
+    }
     note = f"Step size {params['step_size']:.4g}, loss {params['loss']}, {start}; bands: 95 % Wilson intervals."
+    note += counted[counts]
     return Chart(title, note, "PGD steps", "accuracy, %", tuple(lines), whole=True)
 
 
