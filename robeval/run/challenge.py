@@ -157,7 +157,7 @@ def kinds(rules: Rules, array: NDArray[Any], clean: Images) -> list[Kind]:
     white, far, room = rules.scale, np.abs(given - x).max(axis=1), np.float64(rules.tolerance)
     low, high = given.min(axis=1), given.max(axis=1)
     known = (
-        Kind("with NaN or infinity", ~numbers),
+        Kind("with NaN or infinity", np.logical_not(numbers)),
         Kind("with pixels below 0", np.logical_and(numbers, low < -room), low),
         Kind(f"with pixels above {white:g}", np.logical_and(numbers, high > white + room), high),
         Kind(f"further than {rules.eps:g} from the test image", np.logical_and(numbers, far > rules.eps + room), far),

@@ -47,12 +47,11 @@ def test_score_of_an_array(robeval, refused, real_data, tmp_path):
     assert "follow the rules, which 10000 do" in said.out
     array[3] += 0.5
     np.save("bad.npy", array)
-    said = robeval("score", "bad.npy", *words)
+    said = robeval("score", "bad.npy", *words, "--list", "all.csv")
     assert said.code == 1
     assert "which 9999 do" in said.out
     assert "1 image further than 0.3" in said.err
-    listed = robeval("score", "bad.npy", *words, "--list", "all.csv")
-    assert "Written: all.csv" in listed.out
+    assert "Written: all.csv" in said.out
     assert Path("all.csv").read_text().splitlines()[1].startswith("3,further than 0.3 from the test image,0.")
     np.save("flat.npy", array.reshape(10000, 784))
     assert "its shape is (10000, 784), expected (10000, 28, 28)" in refused("score", "flat.npy", *words)
