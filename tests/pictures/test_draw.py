@@ -98,9 +98,9 @@ def test_a_point_has_bars_both_ways(drawn):
 
 @every_content
 def test_files_open_and_are_the_same_every_time(content, tmp_path):
-    draw.write(content, tmp_path / "one.png", 100)
-    draw.write(content, tmp_path / "again.png", 100)
-    draw.write(content, tmp_path / "fine.png", 200)
+    draw.write(content, tmp_path / "one.png", 50)
+    draw.write(content, tmp_path / "again.png", 50)
+    draw.write(content, tmp_path / "fine.png", 100)
     written = (tmp_path / "one.png").read_bytes()
     assert written == (tmp_path / "again.png").read_bytes()
     small, fine = Image.open(io.BytesIO(written)), Image.open(tmp_path / "fine.png")
