@@ -194,7 +194,9 @@ def _of_models(entry: Entry, params: dict[str, Any], asked: Request, ledger: Led
     """The checks of a model that is attacked are those of one that is measured, so it is planned as an attack."""
     threat = ThreatModel(params.get("norm", "linf"), params.get("eps", 0.0))
     spec = AttackSpec(entry.name, "fgsm" if entry.gradients else "clean", threat)
-    dataset = asked.dataset or ("data" if asked.data is not None else _dataset_of(asked.model, entry))
+    dataset = asked.dataset or (
+        "data" if asked.data is not None else dataset_of(asked.model, f"measure '{entry.name}'")
+    )
     about = Suite(
         entry.name, entry.name, dataset, asked.split, threat, (Chain(entry.name, (spec,)),),
         where=f"measure '{entry.name}'",
@@ -238,8 +240,11 @@ def _prepared(suite: str | Path | Suite, asked: Request) -> api.Job:
     )  # fmt: skip
 
 
-def _dataset_of(model: Models | None, entry: Entry) -> str:
+def dataset_of(model: Models | None, where: str) -> str:
     """The data set of the first card among the models.
+
+    Args:
+        where: what asks, for the message.
 
     Raises:
         UserError: there is none.
@@ -250,9 +255,7 @@ def _dataset_of(model: Models | None, entry: Entry) -> str:
         return first.dataset
     if isinstance(first, str | Path) and not (isinstance(first, str) and factory.is_factory(first)):
         return cards.load(str(first)).dataset
-    raise UserError(
-        "the model has no card that names its data", where=f"measure '{entry.name}'", fix="Give the data set as well."
-    )
+    raise UserError("the model has no card that names its data", where=where, fix="Give the data set as well.")
 
 
 def _samples_of(answers: Sequence[Measured]) -> pd.DataFrame:

@@ -62,4 +62,5 @@ def adv(
         if form:
             clean = job.samples.slice(0, len(array))[0].numpy()
             wrong, _ = challenge.violations(form, array, clean)
-            ends.violations(path, form.name, wrong)
+            part = challenge.wrong_form(form, array, challenge.COUNT)
+            ends.violations(path, form.name, [*([part] if part else []), *wrong])

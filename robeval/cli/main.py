@@ -14,6 +14,7 @@ COMMANDS = {
     "transfer": "Attack models with images made on another model.",
     "leaderboard": "Rank the models of a ledger, a table for each suite.",
     "compare": "Compare two models sample by sample.",
+    "show": "Draw pictures: gradients, adversarial examples, curves, trade-offs.",
     "export": "Write adversarial images as an array.",
     "score": "Score an array of adversarial images by the rules of a public challenge.",
     "crosscheck": "Run the attacks of a suite beside those of other libraries.",

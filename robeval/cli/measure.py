@@ -1,6 +1,5 @@
 """`robeval measure`: one command for each measure in the catalog, its keywords as options."""
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,32 +119,28 @@ def _list(ctx: click.Context, *more: tuple[str, ...]) -> None:
 
 def _command(entry: "Entry") -> click.Command:
     """The command of one measure."""
-    from robeval.values.parameters import listed
+    from robeval.cli import keywords
 
     def work(**given: Any) -> None:
-        _measure(entry, given, {name for name, _, _ in listed(entry.function)})
+        _measure(entry, given)
 
-    made: Callable[..., Any] = work
-    for name, allowed, default in reversed(listed(entry.function)):
-        needed = default == "required"
-        help_ = allowed if needed or not default else f"{allowed}  [default: {default}]"
-        made = click.option(f"--{name.replace('_', '-')}", name, required=needed, metavar="VALUE", help=help_)(made)
+    made = keywords.declared(work, entry.function)
     for option in reversed(_COMMON[entry.about]):
         made = option(made)
     return click.command(entry.name, help=entry.function.__doc__, short_help=entry.short)(made)
 
 
-def _measure(entry: "Entry", given: dict[str, Any], own: set[str]) -> None:
+def _measure(entry: "Entry", given: dict[str, Any]) -> None:
     out: Path = given.pop("out")
     with ends.kept(out):
         from rich.console import Console
 
         from robeval import measuring
+        from robeval.cli import keywords
         from robeval.reports import findings
         from robeval.reports.render import terminal
 
-        params = {name: _value(given[name]) for name in own if given[name] is not None}
-        rest = {name: value for name, value in given.items() if name not in own}
+        params, rest = keywords.split(given, entry.function)
         console = Console(highlight=False)
         if models := rest.pop("models", None):
             rest["model"] = list(models)
@@ -173,13 +168,3 @@ def _attacked(console: "Console", job: "api.Job", out: Path) -> "api.Evaluation"
     found = run_shown(console, job, out)
     ends.check(found.failed, out)
     return found
-
-
-def _value(text: str) -> Any:
-    """What TOML makes of it; several with commas between them are a list; else the text itself."""
-    if "," in text and not text.startswith("["):
-        return [_value(each.strip()) for each in text.split(",")]
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -8,8 +8,10 @@ import torch
 
 from robeval.datasets import registry as datasets
 from robeval.errors import UserError
+from robeval.ops.decisions import misclassified
 from robeval.ops.microbatch import Microbatches
 from robeval.run import challenge
+from robeval.run.bench import exact_arithmetic
 from robeval.zoo import cards
 from robeval.zoo.load import load_model
 
@@ -24,6 +26,7 @@ class Score:
         broken: images that follow the rules and are misclassified.
         valid: images that follow the rules.
         violations: each way in which others do not.
+        kinds: the same with every image.
     """
 
     model: str
@@ -31,6 +34,7 @@ class Score:
     valid: int
     broken: int
     violations: tuple[str, ...]
+    kinds: tuple[challenge.Kind, ...]
 
     @property
     def summary(self) -> str:
@@ -62,6 +66,8 @@ def score(
     found, valid = challenge.violations(form, array, x.numpy())
     images = torch.from_numpy(form.unpacked(np.nan_to_num(array), samples.shape))
     runner = Microbatches(module, ROWS)
-    predicted = torch.cat([runner.logits(part.to(device)).argmax(dim=1).cpu() for part in images.split(ROWS)])
-    broken = (predicted != y).numpy() & valid
-    return Score(card.id, len(samples), int(valid.sum()), int(broken.sum()), tuple(found))
+    with exact_arithmetic(torch.get_num_threads()):
+        logits = torch.cat([runner.logits(part.to(device)).cpu() for part in images.split(ROWS)])
+    broken = misclassified(logits, y).numpy() & valid
+    kinds = tuple(challenge.kinds(form, array, x.numpy()))
+    return Score(card.id, len(samples), int(valid.sum()), int(broken.sum()), tuple(found), kinds)

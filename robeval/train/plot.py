@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from robeval import shelf
+from robeval import canvas, shelf
 from robeval.errors import UserError
 from robeval.train.log import COLUMNS
 from robeval.whole import write_whole
@@ -25,18 +25,21 @@ def plot(log: Path, picture: Path) -> None:
         UserError: the log is none, has no epoch yet, or matplotlib is not installed.
     """
     curves = _read(log)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        fix = "Install it: pip install 'robeval[plot]'. The log is plain CSV, which other programs draw too."
-        found = "drawing needs matplotlib, which is not installed"
-        raise UserError(found, where="robeval train plot", fix=fix) from None
-    figure: Any = Figure(figsize=(7, 7), layout="constrained")
-    above, below = figure.subplots(2, sharex=True)
+    with canvas.styled("robeval train plot") as figure:
+        drawn = _drawn(curves, log.stem, figure)
+        write_whole(picture, canvas.encoded(drawn, dpi=150, title=log.stem))
+
+
+def _drawn(curves: dict[str, tuple[list[int], list[float]]], title: str, figure: Any) -> Any:
+    """Loss and learning rate above, accuracies below."""
+    made = figure(figsize=(7, 7), layout="constrained")
+    above, below = made.subplots(2, sharex=True)
     above.plot(*curves["loss"], color="black")
-    above.set(ylabel="loss", title=log.stem)
+    above.set(ylabel="loss", title=title)
     rate = above.twinx()
     rate.plot(*curves["learning_rate"], color="grey", linestyle=":")
+    rate.spines["right"].set_visible(True)
+    rate.grid(False)
     rate.set_ylabel("learning rate (dotted)")
     for column, label in _CURVES.items():
         epochs, shares = curves[column]
@@ -45,10 +48,7 @@ def plot(log: Path, picture: Path) -> None:
     below.set(xlabel="epoch", ylabel="accuracy, %", ylim=(0, 100))
     below.xaxis.get_major_locator().set_params(integer=True)
     below.legend()
-    below.grid(alpha=0.3)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=150)
-    write_whole(picture, content.getvalue())
+    return made
 
 
 def _read(log: Path) -> dict[str, tuple[list[int], list[float]]]:

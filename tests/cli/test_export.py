@@ -1,5 +1,7 @@
 """`robeval export adv` and `robeval score`."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -21,6 +23,17 @@ def test_rules_are_those_of_a_data_set(refused):
     assert "no rules 'trades' for digits" in refused("export", "adv", *words)
 
 
+def test_a_part_is_not_what_a_challenge_takes(robeval, real_data):
+    weights = real_data / "checkpoints" / "advertorch_mnist_lenet5_advtrained.pt"
+    words = "--model", "advertorch_lenet5_adv", "--checkpoint", weights, "--data-root", real_data, "--device", "cpu"
+    more = "--suite", "mnist_linf", "--attack", "fgsm", "--limit", "8", "--rules", "trades", "--microbatch", "8"
+    said = robeval("export", "adv", *words, *more, "--to", "part.npy")
+    assert said.code == 1
+    assert "its shape is (8, 28, 28), expected (10000, 28, 28)" in said.err
+    assert "further" not in said.err
+    assert np.load("part.npy").shape == (8, 28, 28)
+
+
 def test_score_of_an_array(robeval, refused, real_data, tmp_path):
     samples = datasets.load("mnist", "test", (real_data,))
     x, _ = samples.slice(0, len(samples))
@@ -34,10 +47,12 @@ def test_score_of_an_array(robeval, refused, real_data, tmp_path):
     assert "follow the rules, which 10000 do" in said.out
     array[3] += 0.5
     np.save("bad.npy", array)
-    said = robeval("score", "bad.npy", *words)
+    said = robeval("score", "bad.npy", *words, "--list", "all.csv")
     assert said.code == 1
     assert "which 9999 do" in said.out
-    assert "1 images are further than 0.3" in said.err
+    assert "1 image further than 0.3" in said.err
+    assert "Written: all.csv" in said.out
+    assert Path("all.csv").read_text().splitlines()[1].startswith("3,further than 0.3 from the test image,0.")
     np.save("flat.npy", array.reshape(10000, 784))
     assert "its shape is (10000, 784), expected (10000, 28, 28)" in refused("score", "flat.npy", *words)
     assert "there is no such file" in refused("score", "none.npy", *words)
