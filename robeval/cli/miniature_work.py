@@ -1,5 +1,6 @@
 """The work of `robeval miniature`: each model is trained and attacked in a process of its own, with one thread."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from robeval.run.drive import execute
 from robeval.run.local import Local
 from robeval.suites import load as suites
 from robeval.train.loop import train
+from robeval.train.modes import threads
 from robeval.values.card import ModelCard
 from robeval.values.paper import Ask
 from robeval.zoo import cards
@@ -90,35 +92,35 @@ def _card(miniature: Miniature, name: str, seed: int) -> ModelCard:
 
 
 def work(todo: Sequence[Task], workers: int, listen: Callable[[Done], None]) -> int:
-    """Do what is not done yet; the number of tasks that could not be finished."""
+    """Do what is not done yet, with one worker in this process; the number of tasks that could not be finished."""
     failed = 0
-    with ProcessPoolExecutor(workers, get_context("spawn"), _alone) as pool:
-        try:
-            for future in as_completed([pool.submit(do, task) for task in todo]):
-                done = future.result()
-                failed += bool(done.failure)
-                listen(done)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    for done in map(do, todo) if workers == 1 else _side_by_side(todo, workers):
+        failed += bool(done.failure)
+        listen(done)
     return failed
 
 
-def _alone() -> None:
-    """One thread: the networks are so small that more would wait for each other."""
-    torch.set_num_threads(1)
+def _side_by_side(todo: Sequence[Task], workers: int) -> Iterator[Done]:
+    """Each outcome when it is known; on Ctrl-C what is begun is still finished, and no more."""
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        try:
+            for future in as_completed([pool.submit(do, task) for task in todo]):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def do(task: Task) -> Done:
     """Train the model, unless the folder has one of the same recipe, and run what its ledger does not have yet."""
-    start = pd.Timestamp.now()
+    start = time.perf_counter()
     try:
-        card = trained(task)
-        for suite, attacks in task.attacks.items():
-            _attack(task, card, suite, attacks)
+        with threads(1):  # the networks are so small that more would wait for each other
+            card = trained(task)
+            for suite, attacks in task.attacks.items():
+                _attack(task, card, suite, attacks)
     except UserError as error:
         return Done(task, failure=" ".join(str(error).split()))
-    return Done(task, (pd.Timestamp.now() - start).total_seconds())
+    return Done(task, time.perf_counter() - start)
 
 
 def trained(task: Task) -> Path:

@@ -68,14 +68,18 @@ class Miniature:
     checks: tuple[Check, ...]
 
 
-@cache
 def load(name: str = "digits") -> Miniature:
     """The miniature of that name on the shelf.
 
     Raises:
         UserError: there is none, or a key is missing, unknown or of the wrong type; all are named together.
     """
-    path = shelf.find(SHELF, name, "miniature")
+    return _load(shelf.find(SHELF, name, "miniature"))
+
+
+@cache
+def _load(path: Path) -> Miniature:
+    """Read once, as every table asks for its recipes."""
     reader = _Reader(path)
     found = reader.miniature(shelf.read_toml(path))
     raise_together(reader.problems)
