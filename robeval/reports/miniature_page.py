@@ -34,6 +34,16 @@ class Outcome:
         """Whether the mean over the seeds is where it is expected."""
         return bool(self.values) and self.check.holds(mean(self.values))
 
+    @property
+    def failed(self) -> bool:
+        """Whether it is not, and nobody knows why."""
+        return not self.passed and not (self.values and self.check.known)
+
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        return "FAIL" if self.failed else "pass" if self.passed else "not met, as is known"
+
 
 class Figures:
     """The accuracies of several ledgers, one for each seed, in percent.
@@ -113,11 +123,11 @@ def page(
 
 def _expectations(found: Sequence[Outcome]) -> Table:
     rows = tuple(
-        (each.check.says, _sum(each.check), each.check.bound, shown(each.values), "pass" if each.passed else "FAIL")
-        for each in found
+        (each.check.says, _sum(each.check), each.check.bound, shown(each.values), each.verdict) for each in found
     )
     header = ("expected", "the sum of", "is", "measured", "")
-    return Table("What is expected, in percentage points", header, rows)
+    known = [f"{each.check.says}: {each.check.known}" for each in found if each.check.known and not each.passed]
+    return Table("What is expected, in percentage points", header, rows, tuple(known))
 
 
 def _sum(check: Check) -> str:

@@ -122,6 +122,19 @@ def test_an_expectation_is_about_the_mean_over_the_seeds(at_least, at_most, pass
     assert found.passed is passed
 
 
+def test_an_expectation_that_is_known_not_to_be_met_is_no_failure_and_says_so():
+    check = Check("one is better", ("one fgsm",), ("two fgsm",), 1, None, "they are alike")
+    ours = Miniature("Ours", "s", {}, (), (check,))
+    figures = Figures([results(one=0.5, two=0.5)])
+    (found,) = outcomes(ours, figures)
+    assert (found.passed, found.failed) == (False, False)
+    text = page(ours, [], figures, (1,), "")
+    assert "| 0.0 | not met, as is known |" in text
+    assert "one is better: they are alike" in text
+    (missing,) = outcomes(ours, Figures([results(one=0.5)]))
+    assert missing.failed
+
+
 def test_an_expectation_without_every_accuracy_is_not_met():
     check = Check("one is better", ("one fgsm",), ("two fgsm",), 1, None)
     ours = Miniature("Ours", "s", {}, (), (check,))
