@@ -1,6 +1,7 @@
 # These commands set everything up on a machine with Python 3.11 to 3.13 and make:
 #   make demo   attack the three shipped digit models and print the table
 #   make tables measure what there is of the papers' tables, and write docs/results/papers.md
+#   make miniature   train the papers' methods in miniature, and write docs/results/miniature.md (half an hour)
 #   make test   run the linter, the type checker, the import contracts and the tests
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo tables test check lock clean
+.PHONY: demo tables miniature test check lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/robeval run --suite digits_linf --model natural_digits --model madry_digits --model trades_digits
@@ -19,6 +20,10 @@ tables: $(VENV)/.demo
 	mkdir -p runs
 	$(BIN)/robeval table page --run --scale $(SCALE) --out runs/tables > runs/papers.md
 	mv runs/papers.md docs/results/papers.md
+
+# What runs/miniature has is not computed again.
+miniature: $(VENV)/.demo
+	$(BIN)/robeval miniature --out runs/miniature --page docs/results/miniature.md
 
 test: check
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal

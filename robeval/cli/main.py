@@ -20,6 +20,7 @@ COMMANDS = {
     "crosscheck": "Run the attacks of a suite beside those of other libraries.",
     "table": "The papers' tables: published numbers beside measured ones.",
     "measure": "Measure models, data and theorems beside robust accuracy.",
+    "miniature": "Train the methods of the papers' tables in miniature, and check them.",
     "train": "Train the model of a card, or a new one; draw the curves of a training.",
     "methods": "List the training methods and their parameters.",
     "suites": "List the suites, or show one.",

@@ -57,13 +57,10 @@ class Models:
             fix = f"With weights of your own, add zoo/cards/{name}.toml."
             raise UserError(f"there is no card '{name}'", where="table", fix=fix)
         recipe = self._recipes[name]
-        like = cards.load(recipe.like, "table")
-        wanted = dict(like.training) | dict(recipe.training)
+        wanted = recipe.card(name, cards.load(recipe.like, "table"))
         path = self._trained / "cards" / f"{name}.toml"
-        if path.is_file() and (made := cards.load(str(path))).training == wanted:
-            return made
-        title = f"{like.title}; in miniature, for tables"
-        return replace(like, id=name, title=title, training=wanted, checkpoint=None, published=(), where="")
+        made = cards.load(str(path)) if path.is_file() else wanted
+        return made if (made.training, made.network) == (wanted.training, wanted.network) else wanted
 
     def is_due(self, name: str) -> bool:
         """Whether it has to be trained first.

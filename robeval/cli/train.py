@@ -61,6 +61,15 @@ def model(
     OUT/recipes, and a line for each epoch into OUT/logs. Stopped at any moment, the same command goes on where it
     was, and ends in the same weights.
     """
+    card = _card(words, {"method": method, "dataset": dataset, "arch": arch, "name": name})
+    path = _trained(card, out, restart, data_root, device)
+    click.echo(f"Written: {out / 'checkpoints' / f'{card.id}.safetensors'} and {path}")
+    suite = f"{card.dataset}_{card.training.get('norm', 'linf')}"
+    click.echo(f"Now try: robeval run --suite {suite} --model {path}")
+
+
+def _trained(card: "ModelCard", out: Path, restart: bool, data_root: Path | None, device: str) -> Path:
+    """Train it while it is shown; the path of the new card."""
     from rich.console import Console
 
     from robeval.cli.training_screen import TrainingScreen
@@ -69,7 +78,6 @@ def model(
     from robeval.train import loop
     from robeval.train.epochs import DivergedError
 
-    card = _card(words, {"method": method, "dataset": dataset, "arch": arch, "name": name})
     place = choose_device(device)
     samples = registry.load(card.dataset, "train", registry.data_roots(data_root), where=card.where)
     if not restart and loop.unfinished(card, out):
@@ -77,15 +85,12 @@ def model(
     console = Console(highlight=False)
     try:
         with TrainingScreen(console, card.id) as screen:
-            path = loop.train(card, samples, out, place, screen.listen, glance=screen.glance, restart=restart)
+            return loop.train(card, samples, out, place, screen.listen, glance=screen.glance, restart=restart)
     except DivergedError as error:
         click.echo(f"robeval: {error}", err=True)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise click.Abort("What is learnt so far is kept; the same command goes on from there.") from None
-    click.echo(f"Written: {out / 'checkpoints' / f'{card.id}.safetensors'} and {path}")
-    suite = f"{card.dataset}_{card.training.get('norm', 'linf')}"
-    click.echo(f"Now try: robeval run --suite {suite} --model {path}")
 
 
 @command.command()

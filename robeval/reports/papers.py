@@ -6,6 +6,7 @@ from typing import Any
 
 from robeval import shelf
 from robeval.errors import Problems, UserError, nearest, raise_together
+from robeval.reports import miniature
 from robeval.values.paper import SCALES, Ask, PaperCell, PaperTable, Recipe
 from robeval.values.parameters import NotNegative, resolve
 
@@ -82,7 +83,7 @@ def _top(
     about: tuple[str, ...] = (),
 ) -> None:
     """The table. `note` has texts by the names that lists of `notes` use, `about` the names of those about it all;
-    `trained` has the models of the miniature that are not on the shelf.
+    `trained` has models of its own miniature, beside those of reports/miniature.
     """
 
 
@@ -98,8 +99,8 @@ def _cell(*, value: str, spread: str = "") -> None:
     """One number as printed; a cell that prints none has an empty text."""
 
 
-def _trained(*, like: str, training: dict[str, Any]) -> Recipe:
-    return Recipe(like, training)
+def _trained(*, like: str, training: dict[str, Any], network: dict[str, Any] | None = None) -> Recipe:
+    return Recipe(like, training, network or {})
 
 
 _ASK = ("model", "suite", "attack", "source", "metric", "data", "eps", "finding", "minus")
@@ -135,7 +136,7 @@ class _Reader:
                 title = column["title"] or name
                 cells.append(self.cell(str(row.get("label")), title, cell, (level, outer, inner, own), at))
         about = tuple(self.note(name, "") for name in keys["about"])
-        recipes = self.trained(keys["trained"] or {})
+        recipes = {**miniature.load().recipes, **self.trained(keys["trained"] or {})}
         raise_together(self.problems)
         where = str(self.path)
         return PaperTable(

@@ -73,16 +73,21 @@ def train(
         job, state = _begin(card, recipe, samples, device, keeper, glance)
         keeper.restore(state)
         cards.write(_made(card, card.id), out / "recipes" / f"{card.id}.toml")
-        try:
-            for epoch in epochs(job, state):
-                write_whole(out / "logs" / f"{card.id}.csv", log.text(state.epochs).encode())
-                listen(epoch)
-        except DivergedError as error:
-            keeper.remove()
-            raise _with_last_good(error, card, state, out) from None
+        _learn(job, state, card, out, listen)
     path = _write(card, state, out)
     keeper.remove()
     return path
+
+
+def _learn(job: Job, state: State, card: ModelCard, out: Path, listen: Listen) -> None:
+    """Every epoch that is left, each logged when it is over; a training that diverges leaves its last good weights."""
+    try:
+        for epoch in epochs(job, state):
+            write_whole(out / "logs" / f"{card.id}.csv", log.text(state.epochs).encode())
+            listen(epoch)
+    except DivergedError as error:
+        job.keeper.remove()
+        raise _with_last_good(error, card, state, out) from None
 
 
 def _begin(

@@ -1,8 +1,10 @@
 """A table that somebody printed, and where a ledger has the same numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
+
+from robeval.values.card import ModelCard
 
 Scale = Literal["paper", "digits"]
 SCALES: tuple[str, ...] = get_args(Scale)
@@ -38,10 +40,19 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A model of the miniature that is trained here: the card it is like, and what is different in its training."""
+    """A model of the miniature that is trained here: the card it is like, and what of it is different."""
 
     like: str
     training: Mapping[str, Any]
+    network: Mapping[str, Any] = field(default_factory=dict)
+
+    def card(self, name: str, like: ModelCard) -> ModelCard:
+        """The card, without weights, that the model called `name` is trained from; `like` is the one it is like."""
+        training = {**like.training, **self.training}
+        network = replace(like.network, params={**like.network.params, **self.network})
+        title = f"{like.title}; in miniature, for tables"
+        own = replace(like, id=name, title=title, network=network, training=training)
+        return replace(own, checkpoint=None, published=(), where="")
 
 
 @dataclass(frozen=True, slots=True)

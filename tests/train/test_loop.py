@@ -7,44 +7,16 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from doubles import samples
+from trainings import CARD, CPU, RECIPE, STILL, trained
 
-from robeval.datasets import registry as datasets
 from robeval.errors import UserError
 from robeval.train import epochs
 from robeval.train.epochs import DivergedError
 from robeval.train.log import Epoch
 from robeval.train.loop import train
-from robeval.values.card import Input, ModelCard, Network, Published
+from robeval.values.card import Input, Network
 from robeval.zoo import cards, checkpoints
 from robeval.zoo.load import load_model
-
-CPU = torch.device("cpu")
-RECIPE = {
-    "method": "trades",
-    "steps": 2,
-    "step_size": 0.05,
-    "norm": "linf",
-    "eps": "1/10",
-    "epochs": 3,
-    "batch_size": 40,
-    "learning_rate": 0.05,
-    "momentum": 0.9,
-    "threads": 1,
-}
-NETWORK = Network("small_cnn", {"width": 2, "hidden": 8, "padding": 1})
-PUBLISHED = (Published("natural", 99.0, "a paper"),)
-CARD = ModelCard("small", "Small", "digits", NETWORK, training=RECIPE, published=PUBLISHED, where="small.toml")
-
-
-@pytest.fixture(scope="module")
-def some():
-    """100 digits, which 40 does not divide."""
-    return samples(*datasets.load("digits", "train").slice(0, 100), num_classes=10, dataset="digits")
-
-
-def trained(some, out, listen=lambda epoch: None, card=CARD, **changes):
-    return train(replace(card, training=RECIPE | changes), some, out, CPU, listen)
 
 
 def weights(path):
@@ -90,10 +62,9 @@ def test_same_seed_same_bytes_other_seed_other_bytes(some, tmp_path, method):
 def test_replays_learn_from_each_batch_so_often(some, tmp_path):
     """On one batch of all images, twice in one epoch is once in two."""
     once = {"method": "natural", "batch_size": 100, "learning_rate": 0.05}
-    still = replace(CARD, network=replace(NETWORK, params={**NETWORK.params, "drop": 0}))
 
     def net(**changes):
-        card = replace(still, training=once | changes)
+        card = replace(STILL, training=once | changes)
         path = train(card, some, tmp_path, CPU, lambda epoch: None)
         return load_model(cards.load(str(path)), some.shape, 10).module
 
@@ -103,11 +74,10 @@ def test_replays_learn_from_each_batch_so_often(some, tmp_path):
 
 def test_every_replay_has_noise_of_its_own(some, tmp_path):
     """The second replay of the first epoch draws what else the second epoch would."""
-    still = replace(CARD, network=replace(NETWORK, params={**NETWORK.params, "drop": 0}))
     fast = {"method": "fast", "norm": "linf", "eps": 0.2, "batch_size": 100, "learning_rate": 0.05}
     heard: list[Epoch] = []
     for changes in ({"epochs": 2}, {"epochs": 1, "replays": 2}):
-        train(replace(still, training=fast | changes), some, tmp_path, CPU, heard.append)
+        train(replace(STILL, training=fast | changes), some, tmp_path, CPU, heard.append)
     assert heard[2].loss == pytest.approx((heard[0].loss + heard[1].loss) / 2, rel=1e-5)
     assert heard[2].accuracy == pytest.approx((heard[0].accuracy + heard[1].accuracy) / 2)
 
@@ -177,7 +147,6 @@ def test_a_stop_in_between_keeps_the_files_of_before(some, tmp_path):
 @pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.Adam])
 def test_the_optimisers_and_weight_decay_are_those_of_torch(some, tmp_path, optimiser):
     """One step on all images at once, made by hand from the same first weights."""
-    card = replace(CARD, network=replace(NETWORK, params={**NETWORK.params, "drop": 0}))
     once = {
         "method": "natural",
         "epochs": 1,
@@ -187,7 +156,7 @@ def test_the_optimisers_and_weight_decay_are_those_of_torch(some, tmp_path, opti
     }
 
     def net(rate):
-        path = train(replace(card, training=once | {"learning_rate": rate}), some, tmp_path, CPU, lambda epoch: None)
+        path = train(replace(STILL, training=once | {"learning_rate": rate}), some, tmp_path, CPU, lambda epoch: None)
         return load_model(cards.load(str(path)), some.shape, 10).module.requires_grad_(True)
 
     x, y = some.slice(0, 100)
@@ -215,9 +184,6 @@ def test_a_bad_recipe_or_network_stops_before_anything_is_made(some, tmp_path):
     with pytest.raises(UserError, match="unknown architecture 'small_cn'"):
         trained(some, tmp_path, card=replace(CARD, network=Network("small_cn")))
     assert list(tmp_path.iterdir()) == []
-
-
-STILL = replace(CARD, network=replace(NETWORK, params={**NETWORK.params, "drop": 0.0}))
 
 
 def test_accuracies_are_measured_before_each_batch_is_learnt_from(some, tmp_path):

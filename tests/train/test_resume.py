@@ -41,12 +41,6 @@ class StopError(Exception):
     """Stands for a kill."""
 
 
-@pytest.fixture(scope="module")
-def some():
-    """100 digits, which 40 does not divide."""
-    return samples(*datasets.load("digits", "train").slice(0, 100), num_classes=10, dataset="digits")
-
-
 def card(name, **changes):
     network = CARDS["bn" if name == "best" else "cnn"]
     return ModelCard("small", "Small", "digits", network, training=BASE | RECIPES[name] | changes, where="small.toml")

@@ -4,49 +4,20 @@ from dataclasses import replace
 
 import pytest
 import torch
-from doubles import samples
 from torch import nn
+from trainings import CARD, CPU, RECIPE, STILL, trained
 
-from robeval.datasets import registry as datasets
 from robeval.errors import UserError
 from robeval.train.log import Epoch
 from robeval.train.loop import train
 from robeval.train.modes import Mixed
 from robeval.train.recipe import read
 from robeval.train.validate import hold_out
-from robeval.values.card import ModelCard, Network
+from robeval.values.card import Network
 from robeval.zoo import cards, checkpoints
 from robeval.zoo.load import load_model
 
-CPU = torch.device("cpu")
-RECIPE = {
-    "method": "trades",
-    "steps": 2,
-    "step_size": 0.05,
-    "norm": "linf",
-    "eps": "1/10",
-    "epochs": 3,
-    "batch_size": 40,
-    "learning_rate": 0.05,
-    "momentum": 0.9,
-    "threads": 1,
-}
-NETWORK = Network("small_cnn", {"width": 2, "hidden": 8, "padding": 1})
-CARD = ModelCard("small", "Small", "digits", NETWORK, training=RECIPE, where="small.toml")
-
-
-@pytest.fixture(scope="module")
-def some():
-    """100 digits, which 40 does not divide."""
-    return samples(*datasets.load("digits", "train").slice(0, 100), num_classes=10, dataset="digits")
-
-
-def trained(some, out, listen=lambda epoch: None, card=CARD, **changes):
-    return train(replace(card, training=RECIPE | changes), some, out, CPU, listen)
-
-
 ONCE = {"method": "natural", "epochs": 1, "batch_size": 100, "learning_rate": 0.1, "threads": 1}
-STILL = replace(CARD, network=replace(NETWORK, params={**NETWORK.params, "drop": 0.0}))
 
 
 def learnt(some, out, **changes):

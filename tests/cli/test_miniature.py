@@ -1,0 +1,85 @@
+"""`robeval miniature`: what it trains, keeps, shows and refuses."""
+
+from pathlib import Path
+
+import pytest
+
+from robeval.cli import miniature_work
+from robeval.cli.miniature_work import Task
+from robeval.reports import miniature
+
+OWN = """
+title = "Ours"
+suite = "miniature_digits"
+table = []
+
+[base]
+like = "natural_digits"
+network = { width = 2, hidden = 8 }
+training = { epochs = 1, decay_epochs = [] }
+
+[model.mini_trades1_digits]
+[model.mini_trades2_digits]
+like = "madry_digits"
+training = { method = "trades", eps = 2, step_size = 0.1, steps = 1 }
+
+[[check]]
+says = "one can read"
+plus = ["mini_trades1_digits clean"]
+at_least = 5
+"""
+SECOND = """
+[[check]]
+says = "two can read"
+plus = ["mini_trades2_digits clean"]
+at_least = 5
+"""
+
+
+@pytest.fixture
+def own(home):
+    """Writes the user's own miniature in place of ours."""
+
+    def write(text):
+        path = home / "reports" / "miniature" / "digits.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        miniature._load.cache_clear()
+
+    yield write
+    miniature._load.cache_clear()
+
+
+def test_it_trains_attacks_and_checks_and_does_nothing_twice(robeval, own):
+    own(OWN)
+    said = robeval("miniature", "--seeds", "1", "--workers", "1", "--out", "mini", "--page", "page.md")
+    assert said.code == 0, said
+    assert "1/1 mini_trades1_digits, seed 1: " in said.err
+    assert "Written: page.md" in said.out
+    weights = Path("mini/seed1/trained/checkpoints/mini_trades1_digits.safetensors")
+    page, before = Path("page.md").read_text(), weights.stat().st_mtime_ns
+    assert "| one can read | mini_trades1_digits clean | at least 5 | " in page
+    again = robeval("miniature", "--seeds", "1", "--workers", "1", "--out", "mini", "--page", "page.md")
+    assert again.code == 0
+    assert weights.stat().st_mtime_ns == before
+    assert Path("page.md").read_text() == page
+
+
+def test_what_cannot_be_trained_is_said_and_fails(own, tmp_path):
+    own(OWN + SECOND)
+    done = miniature_work.do(Task("mini_trades2_digits", 1, tmp_path, {}))
+    assert "'eps' is 2, but images are in [0, 1]" in done.failure
+
+
+def test_another_recipe_is_trained_anew(own, tmp_path):
+    task = Task("mini_trades1_digits", 2, tmp_path, {})
+    written = []
+    for text in (OWN, OWN, OWN.replace("width = 2", "width = 3")):
+        own(text)
+        written.append(miniature_work.trained(task).stat().st_mtime_ns)
+    assert written[0] == written[1] < written[2]
+
+
+def test_a_check_about_a_model_that_is_not_there(refused, own):
+    own(OWN.replace('"mini_trades1_digits clean"', '"mini_odd clean"'))
+    assert "there is no model 'mini_odd' in the miniature" in refused("miniature", "--seeds", "1", "--out", "mini")

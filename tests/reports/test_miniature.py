@@ -1,0 +1,161 @@
+"""The miniature of the papers' tables: its file, and the page that is made of ledgers."""
+
+import pandas as pd
+import pytest
+
+from robeval import shelf
+from robeval.datasets import registry as datasets
+from robeval.errors import UserError
+from robeval.reports import miniature, papers
+from robeval.reports.miniature import Check, Miniature, Shown
+from robeval.reports.miniature_page import Figures, asks, expected, outcomes, page
+from robeval.suites import load as suites
+from robeval.train import recipe
+from robeval.values.paper import Ask, Recipe
+from robeval.zoo import cards
+
+FOUND = miniature.load()
+TEXT = """
+title = "Ours"
+suite = "miniature_digits"
+[base]
+like = "madry_digits"
+network = { width = 4 }
+training = { epochs = 2, decay_epochs = [] }
+[model.one]
+training = { epochs = 3 }
+[model.two]
+like = "natural_digits"
+network = { drop = 0.5 }
+[[table]]
+id = "trades_table4"
+attacks = ["fgsm"]
+[[check]]
+says = "one is better"
+plus = ["one fgsm"]
+minus = ["two fgsm"]
+at_least = 1
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Writes the user's own file in place of ours."""
+    monkeypatch.setenv("ROBEVAL_HOME", str(tmp_path))
+    path = tmp_path / "reports" / "miniature" / "mine.toml"
+    path.parent.mkdir(parents=True)
+
+    def write(text):
+        path.write_text(text)
+        return "mine"
+
+    return write
+
+
+@pytest.mark.parametrize("name", FOUND.recipes)
+def test_every_model_can_be_trained(name):
+    own = FOUND.recipes[name]
+    card = own.card(name, cards.load(own.like))
+    assert card.checkpoint is None
+    assert recipe.read(card, len(datasets.load("digits", "train"))).settings.threads == 1
+    assert name not in shelf.names(shelf.CARDS)
+
+
+def test_every_table_is_there_with_models_that_are():
+    suite = {chain.id for chain in suites.load(FOUND.suite).chains}
+    for shown in FOUND.tables:
+        table = papers.load(shown.id)
+        titles = {cell.row for cell in table.cells} | {cell.column for cell in table.cells}
+        assert set(shown.without) <= titles
+        assert set(shown.attacks) <= suite
+        rows = asks(table, shown)
+        assert len(rows) > 1
+        for row in rows.values():
+            assert {ask.model for _, ask in row.values()} <= set(FOUND.recipes), shown.id
+    for check in FOUND.checks:
+        for text in (*check.plus, *check.minus):
+            ask = expected(FOUND, text)
+            assert ask.model in FOUND.recipes
+            assert ask.attack in suite
+        assert check.at_least is not None or check.at_most is not None
+
+
+def test_what_the_tables_of_the_issue_name_is_shown():
+    wanted = {"trades_table4", "trades_table5", "tsipras_table4", "yang_table2", "yang_table4"}
+    assert wanted | {f"bat_table{n}" for n in range(3, 7)} <= {shown.id for shown in FOUND.tables}
+
+
+def test_a_model_has_what_all_have_but_for_its_own(own):
+    found = miniature.load(own(TEXT)).recipes
+    assert found["one"] == Recipe("madry_digits", {"epochs": 3, "decay_epochs": []}, {"width": 4})
+    assert found["two"] == Recipe("natural_digits", {"epochs": 2, "decay_epochs": []}, {"width": 4, "drop": 0.5})
+    card = found["two"].card("two", cards.load("natural_digits"))
+    assert (card.id, card.network.params["width"], card.network.params["drop"]) == ("two", 4, 0.5)
+    assert card.network.params["hidden"] == 100
+
+
+def test_what_is_wrong_with_a_file_is_said_together(own):
+    name = own(TEXT.replace('says = "one is better"', "").replace("[model.two]", "[model.two]\ntrain = 1"))
+    with pytest.raises(UserError) as caught:
+        miniature.load(name)
+    assert "[model.two]: takes no 'train'" in str(caught.value)
+    assert "[[check]] 1: 'says' is missing" in str(caught.value)
+
+
+def results(**accuracies):
+    """A ledger's results, by model, under `fgsm` of the miniature's own suite."""
+    rows = [
+        {"suite": "s", "model": model, "attack": "fgsm", "status": "complete", "robust_accuracy": value}
+        for model, value in accuracies.items()
+    ]
+    return pd.DataFrame(rows).assign(natural_accuracy=1.0)
+
+
+@pytest.mark.parametrize(
+    ("at_least", "at_most", "passed"), [(10, None, True), (21, None, False), (None, 20, True), (None, 19, False)]
+)
+def test_an_expectation_is_about_the_mean_over_the_seeds(at_least, at_most, passed):
+    check = Check("one is better", ("one fgsm",), ("two fgsm",), at_least, at_most)
+    ours = Miniature("Ours", "s", {}, (), (check,))
+    (found,) = outcomes(ours, Figures([results(one=0.5, two=0.4), results(one=0.7, two=0.4)]))
+    assert found.values == pytest.approx((10, 30))
+    assert found.passed is passed
+
+
+def test_an_expectation_that_is_known_not_to_be_met_is_no_failure_and_says_so():
+    check = Check("one is better", ("one fgsm",), ("two fgsm",), 1, None, "they are alike")
+    ours = Miniature("Ours", "s", {}, (), (check,))
+    figures = Figures([results(one=0.5, two=0.5)])
+    (found,) = outcomes(ours, figures)
+    assert (found.passed, found.failed) == (False, False)
+    text = page(ours, [], figures, (1,), "")
+    assert "| 0.0 | not met, as is known |" in text
+    assert "one is better: they are alike" in text
+    (missing,) = outcomes(ours, Figures([results(one=0.5)]))
+    assert missing.failed
+
+
+def test_an_expectation_without_every_accuracy_is_not_met():
+    check = Check("one is better", ("one fgsm",), ("two fgsm",), 1, None)
+    ours = Miniature("Ours", "s", {}, (), (check,))
+    (found,) = outcomes(ours, Figures([results(one=0.5, two=0.4), results(one=0.7)]))
+    assert found.values == ()
+    assert not found.passed
+
+
+def test_only_what_is_whole_with_every_seed_is_a_figure():
+    half = results(one=0.5).assign(status="INCOMPLETE")
+    assert Figures([results(one=0.5), half]).of(Ask("robust_accuracy", "one", "s", "fgsm")) == ()
+
+
+def test_the_page_has_published_beside_measured(own):
+    shown = Shown("trades_table4", ("fgsm",), ("natural %",))
+    check = Check("one is better", ("mini_trades1_digits fgsm",), (), 60, None)
+    ours = Miniature("Ours", "s", {}, (shown,), (check,))
+    seeds = [results(mini_trades1_digits=share) for share in (0.5, 0.6)]
+    text = page(ours, [(papers.load(shown.id), shown)], Figures(seeds), (1, 2), "It took long.")
+    assert "| MNIST, 1/lambda = 1 | 94.75 | – | 55.0 ± 7.1 |" in text
+    assert "| MNIST, 1/lambda = 2 | 95.45 | – | – |" in text
+    assert "natural %" not in text.partition("trades_table4")[2]
+    assert "| one is better | mini_trades1_digits fgsm | at least 60 | 55.0 ± 7.1 | FAIL |" in text
+    assert "It took long." in text
