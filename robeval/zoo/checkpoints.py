@@ -99,7 +99,7 @@ def pinned(card: ModelCard, path: Path) -> str:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The weights in a file, by name, on the CPU: a TensorFlow checkpoint, or what `formats/` says.
+    """The weights in a file, by name, on the CPU, as its format in `formats/` says.
 
     Raises:
         UserError: the file is cut, damaged, of another kind, holds no weights, or would have to execute code.
@@ -107,16 +107,12 @@ def read(path: Path) -> dict[str, Tensor]:
     path = bundles.index(path)
     refuse_strangers(path)
     with shelf.reading(path):
-        if (variables := bundles.read(path)) is not None:
-            return state_dict(variables, path)
         data = path.read_bytes()
     return state_dict(formats.of(path).read(data, path), path)
 
 
 def kind(path: Path) -> str:
     """How a file of weights that can be read was written."""
-    if bundles.holds(path):
-        return bundles.KIND
     return formats.of(path).name
 
 

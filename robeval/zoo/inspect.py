@@ -18,8 +18,21 @@ from robeval.zoo.formats import onnx as onnx_format
 from robeval.zoo.layouts import misfits, same_names
 from robeval.zoo.onnx import graph
 
-# Images of the data sets that networks are tried with, by the data set a card would name; all have ten classes.
-SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32), "digits": (1, 8, 8)}
+# The images of data sets, as a network can be built without having any: channels, height and width; how many classes.
+IMAGES = {
+    "cifar10": ((3, 32, 32), 10),
+    "cifar100": ((3, 32, 32), 100),
+    "digits": ((1, 8, 8), 10),
+    "fashion_mnist": ((1, 28, 28), 10),
+    "imagenet": ((3, 224, 224), 1000),
+    "mnist": ((1, 28, 28), 10),
+    "restricted_imagenet": ((3, 224, 224), 9),
+    "restricted_imagenet_64": ((3, 64, 64), 9),
+    "svhn": ((3, 32, 32), 10),
+    "tiny_imagenet": ((3, 64, 64), 200),
+}
+# What networks are tried with, by the data set a card would name; all have ten classes.
+SHAPES = {name: IMAGES[name][0] for name in ("mnist", "cifar10", "digits")}
 CLASSES = 10
 
 

@@ -8,9 +8,9 @@ from robeval.train import recipe
 from robeval.train.schedule import rate
 from robeval.zoo import cards, listing
 from robeval.zoo.archs.registry import build
+from robeval.zoo.inspect import IMAGES
 from robeval.zoo.model import with_input
 from robeval.zoo.onnx import graph
-from robeval.zoo.pictures import IMAGES
 
 CARDS = cards.catalog()
 
