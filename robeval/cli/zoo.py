@@ -102,11 +102,15 @@ def inspect(file: Path) -> None:
     console.print(f"{len(rows)} tensors, {total:,} numbers, sha256 {found.sha256}", markup=False, soft_wrap=True)
     for each in found.fits:
         params = ", ".join(f"{key}={value}" for key, value in each.network.params.items())
-        line = f"It fits {each.network.arch}{f' ({params})' if params else ''} on images of {each.dataset}."
+        (channels, height, width), classes = each.image
+        images = " or ".join(each.datasets) or f"{channels}x{height}x{width} in {classes} classes"
+        line = f"It fits {each.network.arch}{f' ({params})' if params else ''} on images of {images}."
         console.print(line, markup=False, soft_wrap=True)
     if card := found.card():
         click.echo(f"\nA card to begin with, {card.id}.toml (mend its title and, if the network wants it, [input]):\n")
         click.echo(cards.text(card))
+    elif found.fits:
+        click.echo("No data set that robeval knows has such images, so there is no card; `--data` takes your own.")
     else:
         click.echo("It fits no network that robeval knows; `--model package.module:factory` takes one of your own.")
 

@@ -60,13 +60,6 @@ def misfits(state: Mapping[str, Tensor], module: nn.Module) -> list[str]:
     return _differences(_counters(wanted) | _own(state, wanted), wanted)
 
 
-def same_names(state: Mapping[str, Tensor], module: nn.Module) -> bool:
-    """Whether the weights are called as the module's are, whatever their shapes."""
-    state, _ = renamed(state, module)
-    wanted: dict[str, Tensor] = module.state_dict()
-    return (_counters(wanted) | _own(state, wanted)).keys() == wanted.keys()
-
-
 def _own(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What of a file is the network's: all that it uses, or, if that are other names, what is in its core."""
 

@@ -101,9 +101,23 @@ def test_inspect_says_what_is_in_a_file_and_gives_a_card(robeval, tmp_path):
     torch.save(registry.build("lenet5", {}, (1, 28, 28), 10, "").state_dict(), tmp_path / "mine.pt")
     said = robeval("zoo", "inspect", tmp_path / "mine.pt")
     assert said.code == 0
-    for part in ("torch.save, zip archive", "linear2.weight", "10x200", "648,226 numbers", "It fits lenet5 on images"):
+    for part in (
+        "torch.save, zip archive",
+        "linear2.weight",
+        "10x200",
+        "648,226 numbers",
+        "It fits lenet5 (width=32, hidden=200)",
+    ):
         assert part in said.out
     assert 'arch = "lenet5"' in said.out
+
+
+def test_inspect_of_a_network_for_other_images(robeval, tmp_path):
+    torch.save(registry.build("lenet5", {}, (3, 32, 32), 43, "").state_dict(), tmp_path / "mine.pt")
+    said = robeval("zoo", "inspect", tmp_path / "mine.pt")
+    assert said.code == 0
+    assert "It fits lenet5 (width=32, hidden=200) on images of 3x32x32 in 43 classes." in said.out
+    assert "No data set that robeval knows has such images" in said.out
 
 
 def test_inspect_runs_nothing(refused, tmp_path):

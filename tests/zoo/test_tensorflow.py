@@ -174,7 +174,8 @@ def test_a_network_that_was_never_in_tensorflow_does_not_fit(saved):
 def test_inspect_and_convert(saved, tmp_path):
     found = inspect(saved["madry_mnist"])
     assert found.kind == tensorflow_saved.NAME
-    assert [(each.network.arch, each.dataset) for each in found.fits] == [("madry_cnn", "mnist")]
+    assert [(each.network.arch, each.datasets[0]) for each in found.fits] == [("madry_cnn", "mnist")]
+    assert [each.network for each in inspect(saved["madry_cifar10"]).fits] == [NARROW]
     path = convert(saved["madry_mnist"], cards.load("madry_mnist_natural"), tmp_path)
     model = load_model(cards.load(str(path)), MNIST, 10)
     assert distance(model, "madry_mnist.npz", "logits") < 1e-5

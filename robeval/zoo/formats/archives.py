@@ -13,7 +13,7 @@ def is_archive(head: bytes) -> bool:
 
 
 def written_by(head: bytes, path: Path) -> str:
-    """Who wrote the zip archive, told by the names in it: "torch.save" where they do not tell; "" if it is no archive."""
+    """Who wrote the zip archive, by the names in it: "torch.save" if they do not tell; "" if it is no archive."""
     if not is_archive(head):
         return ""
     try:
