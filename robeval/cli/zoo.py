@@ -85,7 +85,8 @@ def fetch(names: tuple[str, ...]) -> None:
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def inspect(file: Path) -> None:
+@click.option("--key", default="", help="The entry that holds the weights, where the file has several networks.")
+def inspect(file: Path, key: str) -> None:
     """Look into a FILE of weights: names, shapes, the networks it fits, and a card for it. Nothing in it is run."""
     from rich.console import Console
 
@@ -95,7 +96,7 @@ def inspect(file: Path) -> None:
     from robeval.zoo.inspect import inspect as look
 
     console = Console(highlight=False)
-    found = look(file)
+    found = look(file, key)
     rows = [(name, "x".join(map(str, tensor.shape)) or "one number") for name, tensor in found.weights.items()]
     total = sum(tensor.numel() for tensor in found.weights.values())
     console.print(terminal.render(Table(f"{file.name}: {found.kind}", ("name", "shape"), tuple(rows))))

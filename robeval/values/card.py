@@ -42,6 +42,7 @@ class Checkpoint:
             `secret.index`, `models/secret/checkpoint-9.data-0` becomes `secret.data-0`.
         archive_sha256: the checksum of that archive.
         size: in bytes, of what `url` gives; 0 where it is not known.
+        key: the name of the entry in the file that holds the weights, where several might or its name is no usual one.
     """
 
     file: str
@@ -51,6 +52,7 @@ class Checkpoint:
     member: str = ""
     archive_sha256: str = ""
     size: int = 0
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

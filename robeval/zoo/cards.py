@@ -86,8 +86,9 @@ def _checkpoint(
     member: str = "",
     archive_sha256: str = "",
     size: Size = 0,
+    key: str = "",
 ) -> Checkpoint:
-    return Checkpoint(file, sha256.lower(), source, url, member, archive_sha256.lower(), size)
+    return Checkpoint(file, sha256.lower(), source, url, member, archive_sha256.lower(), size, key)
 
 
 def _published(*, metric: str, value: float, source: str) -> Published:

@@ -13,7 +13,7 @@ from robeval.values.card import ModelCard
 from robeval.zoo import bundles
 from robeval.zoo.formats import registry as formats
 from robeval.zoo.formats.refusals import AGAIN
-from robeval.zoo.layouts import state_dict
+from robeval.zoo.wrapped import Unwrapped, state_dict
 
 
 def locate(card: ModelCard, given: Path | None) -> Path:
@@ -99,7 +99,15 @@ def pinned(card: ModelCard, path: Path) -> str:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The weights in a file, by name, on the CPU, as its format in `formats/` says.
+    """The weights in a file, by name, on the CPU; as `unwrap`, without its notes."""
+    return unwrap(path).weights
+
+
+def unwrap(path: Path, key: str = "") -> Unwrapped:
+    """The weights in a file, by name, on the CPU, as its format in `formats/` says; and notes on which they are.
+
+    Args:
+        key: of the entry that holds them, if the file has several that might.
 
     Raises:
         UserError: the file is cut, damaged, of another kind, holds no weights, or would have to execute code.
@@ -108,7 +116,7 @@ def read(path: Path) -> dict[str, Tensor]:
     refuse_strangers(path)
     with shelf.reading(path):
         data = path.read_bytes()
-    return state_dict(formats.of(path).read(data, path), path)
+    return state_dict(formats.of(path).read(data, path), path, key)
 
 
 def kind(path: Path) -> str:

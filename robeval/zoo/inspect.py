@@ -64,6 +64,7 @@ class Inspection:
     sha256: str
     weights: Mapping[str, Tensor]
     fits: tuple[Fit, ...]
+    key: str = ""
 
     def card(self) -> ModelCard | None:
         """A card for the first network that fits a known data set.
@@ -73,13 +74,16 @@ class Inspection:
         best = next((each for each in self.fits if each.datasets), None)
         if best is None:
             return None
-        checkpoint = Checkpoint(self.path.name, self.sha256)
+        checkpoint = Checkpoint(self.path.name, self.sha256, key=self.key)
         images = input_layer(self.weights) or Input()
         return ModelCard(self.path.stem, self.path.stem, best.datasets[0], best.network, images, checkpoint)
 
 
-def inspect(path: Path) -> Inspection:
+def inspect(path: Path, key: str = "") -> Inspection:
     """Look into a file of weights; nothing in it is executed.
+
+    Args:
+        key: of the entry that holds the weights, if the file has several that might.
 
     Raises:
         UserError: there is no such file, or `checkpoints.read` refuses it.
@@ -87,9 +91,9 @@ def inspect(path: Path) -> Inspection:
     path = bundles.index(path)
     if not path.is_file():
         raise UserError(f"there is no file {path}", where="FILE", fix="Give the path of a file of weights.")
-    weights, kind = checkpoints.read(path), checkpoints.kind(path)
+    weights, kind = checkpoints.unwrap(path, key).weights, checkpoints.kind(path)
     fits = [*_fits(weights), *(_whole(path) if kind == onnx_format.NAME else [])]
-    return Inspection(path, kind, checkpoints.sha256(path), weights, tuple(fits))
+    return Inspection(path, kind, checkpoints.sha256(path), weights, tuple(fits), key)
 
 
 def _fits(weights: Mapping[str, Tensor]) -> list[Fit]:

@@ -46,9 +46,14 @@ def load_model(
         dataset=card.dataset,
         num_classes=num_classes,
         module=freeze(module),
-        fingerprint=digest({"network": card.network, "input": card.input, "checkpoint": sha256}),
+        fingerprint=digest({"network": card.network, "input": card.input, "checkpoint": sha256} | _entry(card)),
         notes=notes,
     )
+
+
+def _entry(card: ModelCard) -> dict[str, str]:
+    """Which of the networks in a file it is, where the card says so."""
+    return {"key": card.checkpoint.key} if card.checkpoint and card.checkpoint.key else {}
 
 
 def wrap(module: nn.Module, name: str, num_classes: int) -> LoadedModel:

@@ -13,6 +13,7 @@ from robeval.zoo.archs import registry
 from robeval.zoo.inspect import IMAGES, inspect
 from robeval.zoo.load import load_model
 from robeval.zoo.save import convert
+from robeval.zoo.wrapped import Unwrapped
 
 # Every family with numbers that nobody released, and the data sets whose images have its shape and classes.
 GREY, CIFAR = ("mnist", "fashion_mnist"), ("cifar10", "svhn")
@@ -57,8 +58,8 @@ def unread(name, params, dataset, monkeypatch):
     """What is found in weights as large as they come, which have shapes but no numbers."""
     with torch.device("meta"):
         state = weights(name, params, dataset)
-    for part, content in (("read", state), ("kind", "a test"), ("sha256", "0" * 64)):
-        monkeypatch.setattr(checkpoints, part, lambda _, content=content: content)
+    for part, content in (("unwrap", Unwrapped(state)), ("kind", "a test"), ("sha256", "0" * 64)):
+        monkeypatch.setattr(checkpoints, part, lambda *_, content=content: content)
     return inspect(Path(__file__)).fits
 
 
