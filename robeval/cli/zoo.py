@@ -6,6 +6,8 @@ import click
 
 from robeval.cli import options
 
+WIDE = 100  # columns of a screen that has room for checksums
+
 
 class _Zoo(click.Group):
     """`robeval zoo NAME` shows a model, as `robeval zoo show NAME` does; without a name it lists them all."""
@@ -39,7 +41,7 @@ def list_(dataset: str | None) -> None:
     if not found:
         fix = nearest(str(dataset), {card.dataset for card in known})
         raise UserError(f"there is no model of '{dataset}'", where="--dataset", fix=fix)
-    for table in listing.tables(found):
+    for table in listing.tables(found, checksums=console.width >= WIDE):
         console.print(terminal.render(table))
     for line in ("", *listing.legend(found)):
         console.print(line, markup=False)

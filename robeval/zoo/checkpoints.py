@@ -38,12 +38,26 @@ def locate(card: ModelCard, given: Path | None) -> Path:
         if (path := bundles.index(folder / name)).is_file():
             return path
     get = f"get it from {source} and put it" if source else "put it"
+    if member := card.checkpoint.member:
+        get = f"get {member}.* out of the archive at {source} and put it, as {Path(name).stem}.*,"
     ways = f"{train}{get} into {places[-1]}, or give it with `--checkpoint FILE`."
     raise UserError(
         f"its file of weights, {name}, is in none of: {', '.join(map(str, places))}",
         where=where,
         fix=ways[0].upper() + ways[1:],
     )
+
+
+def known_sha256(card: ModelCard) -> tuple[str, str]:
+    """The checksum of a card's weights, and who says it: "the card", "recorded when first fetched", or "nobody"."""
+    name = card.checkpoint.file if card.checkpoint else ""
+    for folder in folders(card) if name else ():
+        path = bundles.index(folder / name)
+        if path.is_file():
+            if told := pinned(card, path):
+                return told, "the card"
+            return (told, "recorded when first fetched") if (told := recorded(path)) else ("", "nobody")
+    return (card.checkpoint.sha256, "the card") if card.checkpoint and card.checkpoint.sha256 else ("", "nobody")
 
 
 def whereabouts(card: ModelCard) -> str:
@@ -78,13 +92,12 @@ def verify(card: ModelCard, path: Path) -> str:
     found = sha256(path)
     expected = pinned(card, path)
     known, says = expected or recorded(path), f"the card {card.where or card.id} expects"
+    fix = "Get the file again. To evaluate other weights, copy the card and take out or replace its sha256."
+    if not expected:
+        says = f"{path.name}.sha256, made when it was first fetched, says"
+        fix = f"Get the file again; if it is the one you want, delete {path}.sha256."
     if known and found != known:
-        says = says if expected else f"{path.name}.sha256, made when it was first fetched, says"
-        raise UserError(
-            f"the sha256 of the file is {found}, but {says} {known}",
-            where=path,
-            fix="Get the file again. To evaluate other weights, copy the card and take out or replace its sha256.",
-        )
+        raise UserError(f"the sha256 of the file is {found}, but {says} {known}", where=path, fix=fix)
     return found
 
 
