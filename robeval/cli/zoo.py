@@ -139,7 +139,7 @@ def convert(source: Path, card: str, out: Path) -> None:
 @options.limit
 @options.data_root
 def verify(name: str, checkpoint: Path | None, limit: int | None, data_root: Path | None) -> None:
-    """Check a model: its natural accuracy against its card, and that its answers belong to single images."""
+    """Check a model: its natural accuracy, its mode and input range, and that answers belong to single images."""
     from rich.console import Console
 
     from robeval.cli import fetching
