@@ -28,15 +28,19 @@ def command() -> None:
 @command.command("list")
 @click.option("--dataset", help="Only the models of this data set.")
 def list_(dataset: str | None) -> None:
-    """List the models: networks, published accuracies and their sources, and where the weights are."""
+    """List the models: networks, published accuracies and their sources, and where the weights are.
+
+    A card that cannot be read is named after the others, and the command ends with 1.
+    """
     from rich.console import Console
 
-    from robeval.errors import UserError, nearest
+    from robeval.errors import Problems, UserError, nearest
     from robeval.reports.render import terminal
     from robeval.zoo import cards, listing
 
     console = Console(highlight=False)
-    known = cards.catalog().values()
+    problems = Problems()
+    known = cards.catalog(problems).values()
     found = [card for card in known if dataset in (None, card.dataset)]
     if not found:
         fix = nearest(str(dataset), {card.dataset for card in known})
@@ -45,6 +49,10 @@ def list_(dataset: str | None) -> None:
         console.print(terminal.render(table))
     for line in ("", *listing.legend(found)):
         console.print(line, markup=False)
+    for problem in problems:
+        click.echo(f"robeval: {problem}", err=True)
+    if problems:
+        raise SystemExit(1)
 
 
 @command.command()

@@ -29,6 +29,17 @@ def test_a_list_of_one_data_set(robeval, refused):
     assert "--dataset: there is no model of 'minst'\n  Did you mean 'mnist'?" in refused("zoo", "--dataset", "minst")
 
 
+def test_a_broken_card_does_not_hide_the_others(robeval, home):
+    (home / "zoo" / "cards" / "broken.toml").write_text('title = "Broken"\n[network')
+    said = robeval("zoo", "list")
+    assert said.code == 1
+    assert "small" in said.out
+    assert "trades_wrn34" in said.out
+    assert said.err.count("robeval: ") == 1
+    assert "broken.toml: this is not valid TOML" in said.err
+    assert robeval("zoo", "small").code == 0
+
+
 def test_80_columns_are_enough(robeval, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     said = robeval("zoo", "list", "--dataset", "cifar10").out
