@@ -4,6 +4,8 @@ import io
 import pickle
 import warnings
 
+import bundle
+import numpy as np
 import pytest
 import torch
 from home import trained
@@ -106,6 +108,45 @@ def test_a_file_in_the_form_of_the_released_trades_model_runs(robeval, refused, 
     assert "thin10: dropped 13 tensors that the network does not use: sub_block1.*" in said.out
     assert "n = 2" in said.out
     assert "missing: block1.layer.1.bn1.weight" in refused("run", "--model", "thin16", *words)
+
+
+TENSORFLOW = """
+title = "As released, but thin"
+dataset = "cifar10"
+
+[network]
+arch = "madry_resnet"
+units = {units}
+widen_factor = 1
+
+[input]
+{images}
+
+[checkpoint]
+file = "models.zip"
+"""
+MADRY = 'normalise = "per_image"'
+BAT = 'normalise = "fixed"\nmean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]'
+
+
+@pytest.mark.parametrize(("images", "folder"), [(MADRY, "models/adv_trained"), (BAT, "mc_eps4")])
+def test_a_checkpoint_in_the_form_of_madry_and_of_bat_runs(robeval, refused, home, real_data, tmp_path, images, folder):
+    """The released names with five units in each group, only narrower, and Momentum; another depth is refused."""
+    for units in (5, 3):
+        (home / "zoo" / "cards" / f"thin{units}.toml").write_text(TENSORFLOW.format(units=units, images=images))
+    (home / "suites" / "briefly.toml").write_text(BRIEFLY)
+    draw = np.random.default_rng(0)
+    weights = {name: draw.random(shape, np.float32) / 9 for name, shape in bundle.resnet(widen=1).items()}
+    memory = {f"{name}/Momentum": value for name, value in weights.items() if "moving" not in name}
+    prefix = bundle.write(tmp_path / folder / "checkpoint-200", weights | memory | {"global_step": np.array(78200)})
+    words = "--suite", "briefly", "--limit", "2", "--data-root", real_data, "--device", "cpu"
+    said = robeval("run", "--model", "thin5", *words, "--checkpoint", prefix.parent)
+    assert said.code == 0, said.err
+    assert f"thin5: dropped {len(memory) + 1} tensors of the optimiser" in said.out
+    assert "n = 2" in said.out
+    wrong = refused("run", "--model", "thin3", *words, "--checkpoint", prefix)
+    assert "the weights do not fit the network" in wrong
+    assert "unit_1_3/residual_only_activation/BatchNorm" in wrong
 
 
 def test_inspect_says_what_is_in_a_file_and_gives_a_card(robeval, tmp_path):
