@@ -2,13 +2,14 @@
 
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
 
 from robeval import shelf
 from robeval.errors import UserError
-from robeval.fetch.download import recorded
+from robeval.fetch.download import record, recorded
 from robeval.values.card import ModelCard
 from robeval.zoo import bundles
 from robeval.zoo.formats import registry as formats
@@ -49,14 +50,14 @@ def locate(card: ModelCard, given: Path | None) -> Path:
 
 
 def known_sha256(card: ModelCard) -> tuple[str, str]:
-    """The checksum of a card's weights, and who says it: "the card", "recorded when first fetched", or "nobody"."""
+    """The checksum of a card's weights; and who says it: the card, a record of its first use, or nobody, in words."""
     name = card.checkpoint.file if card.checkpoint else ""
     for folder in folders(card) if name else ():
         path = bundles.index(folder / name)
         if path.is_file():
             if told := pinned(card, path):
                 return told, "the card"
-            return (told, "recorded when first fetched") if (told := recorded(path)) else ("", "nobody")
+            return (told, "recorded when first fetched or used") if (told := recorded(path)) else ("", "nobody")
     return (card.checkpoint.sha256, "the card") if card.checkpoint and card.checkpoint.sha256 else ("", "nobody")
 
 
@@ -83,7 +84,9 @@ def sha256(path: Path) -> str:
 
 
 def verify(card: ModelCard, path: Path) -> str:
-    """The file's sha256, which has to be the card's if the card names one.
+    """The file's sha256, which has to be the card's if the card names one, else what it was when first used.
+
+    That is recorded in `<file>.sha256`, for released files in the cache, where people and `fetch` put them.
 
     Raises:
         UserError: it is another, or the file is plainly none of weights.
@@ -94,10 +97,13 @@ def verify(card: ModelCard, path: Path) -> str:
     known, says = expected or recorded(path), f"the card {card.where or card.id} expects"
     fix = "Get the file again. To evaluate other weights, copy the card and take out or replace its sha256."
     if not expected:
-        says = f"{path.name}.sha256, made when it was first fetched, says"
+        says = f"{path.name}.sha256, made when it was first fetched or used, says"
         fix = f"Get the file again; if it is the one you want, delete {path}.sha256."
     if known and found != known:
         raise UserError(f"the sha256 of the file is {found}, but {says} {known}", where=path, fix=fix)
+    if not known and path.parent == folders(card)[-1] and card.checkpoint and card.checkpoint.source:
+        with suppress(OSError):  # where nobody may write, nothing is kept
+            record(path, found)
     return found
 
 

@@ -78,7 +78,7 @@ def legend(cards: Iterable[ModelCard]) -> tuple[str, ...]:
     words = [text for place, text in PLACES.items() if place in found]
     if any(_checksum(card).endswith(RECORDED) for card in known):
         words.append(
-            f"{RECORDED} behind a sha256: nobody published it; it was recorded when the file was first fetched"
+            f"{RECORDED} behind a sha256: nobody published it; it was recorded when the file was first fetched or used"
         )
     return tuple(words)
 

@@ -217,6 +217,12 @@ def test_shortcuts_of_madry_have_no_weights():
         assert not out[:, :80].any()
 
 
+def test_one_score_has_the_names_of_the_released_net_binary():
+    shapes = {name: tuple(each.shape) for name, each in build("net", MNIST, 2, outputs=1).state_dict().items()}
+    layers = {"conv1": (10, 1, 5, 5), "conv2": (20, 10, 5, 5), "fc1": (50, 320), "fc2": (1, 50)}
+    assert shapes == {f"{k}.weight": v for k, v in layers.items()} | {f"{k}.bias": v[:1] for k, v in layers.items()}
+
+
 def test_one_score_is_two_logits():
     network = build("net", MNIST, 2, outputs=1).eval()
     x = torch.rand(5, *MNIST)

@@ -42,7 +42,7 @@ def test_without_a_checksum_the_first_one_binds(web):
     path = obtain(net, None)
     assert checkpoints.verify(net, path) == SHA256
     path.write_bytes(b"altered")
-    with pytest.raises(UserError, match=r"but net\.pt\.sha256, made when it was first fetched, says") as caught:
+    with pytest.raises(UserError, match=r"but net\.pt\.sha256, made when it was first fetched or used, says") as caught:
         checkpoints.verify(net, path)
     assert f"delete {path}.sha256" in caught.value.fix
     path.unlink()
@@ -54,16 +54,33 @@ def test_without_a_checksum_the_first_one_binds(web):
     assert obtain(net, None).read_bytes() == b"another"
 
 
+def test_a_file_put_there_by_hand_binds_from_its_first_use():
+    net = card(file="net.pt", source="https://example.org")
+    path = place("net.pt")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    assert checkpoints.known_sha256(net) == ("", "nobody")
+    assert checkpoints.verify(net, checkpoints.locate(net, None)) == SHA256
+    assert checkpoints.known_sha256(net) == (SHA256, "recorded when first fetched or used")
+    path.write_bytes(b"altered")
+    with pytest.raises(UserError, match=r"made when it was first fetched or used, says"):
+        checkpoints.verify(net, path)
+    own = card(file="own.pt")  # of nobody else: it may change as its maker likes
+    place("own.pt").write_bytes(CONTENT)
+    checkpoints.verify(own, place("own.pt"))
+    assert not place("own.pt.sha256").exists()
+
+
 def test_the_known_checksum_and_who_says_it(web):
     sure, unsure = (card(file="net.pt", sha256=known, url=web.put("net.pt", CONTENT)) for known in (SHA256, ""))
     assert checkpoints.known_sha256(sure) == (SHA256, "the card")
     assert checkpoints.known_sha256(unsure) == ("", "nobody")
     obtain(unsure, None)
-    assert checkpoints.known_sha256(unsure) == (SHA256, "recorded when first fetched")
+    assert checkpoints.known_sha256(unsure) == (SHA256, "recorded when first fetched or used")
     (table,) = listing.tables([unsure], checksums=True)
     assert (table.header[-1], table.rows[0][-1]) == ("sha256", f"{SHA256[:8]}*")
     assert "nobody published it" in listing.legend([unsure])[-1]
-    assert dict(listing.page(unsure)[0].rows)["sha256"] == f"{SHA256} (recorded when first fetched)"
+    assert dict(listing.page(unsure)[0].rows)["sha256"] == f"{SHA256} (recorded when first fetched or used)"
     (table,) = listing.tables([sure], checksums=True)
     assert table.rows[0][-1] == SHA256[:8]
 
