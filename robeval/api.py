@@ -146,11 +146,11 @@ def prepare(
     known: list[ModelCard | nn.Module | None] = [problems.attempt(_card, each, weights, on_fetch) for _, each in asked]
     samples: Samples | None = problems.attempt(_samples, about, data, data_root, sample)
     models: list[LoadedModel] = [
-        problems.attempt(_loaded, name, each, about, samples, weights)
+        problems.attempt(_loaded, name, each, about, samples, weights, data)
         for (name, _), each in zip(asked, known, strict=True)
     ]
     given = None if source is None else problems.attempt(_card, source, None, on_fetch)
-    seen: LoadedModel | None = problems.attempt(_loaded, "", given, about, samples, None)
+    seen: LoadedModel | None = problems.attempt(_loaded, "", given, about, samples, None, data)
     raise_together(problems)
     if about is None or samples is None:
         raise AssertionError("what is missing has been reported")
@@ -242,6 +242,7 @@ def _loaded(
     suite: Suite | None,
     samples: Samples | None,
     checkpoint: Path | None,
+    data: Data | str | Path | None,
 ) -> LoadedModel | None:
     """The model with its weights; nothing where what it needs is missing, which has been noted."""
     if model is None or suite is None:
@@ -253,7 +254,8 @@ def _loaded(
     if samples is None:
         return None
     if isinstance(model, ModelCard):
-        loaded = load_model(model, samples.shape, samples.num_classes, checkpoint)
+        images = "" if data is None else f"--data {data}" if isinstance(data, str | Path) else "data"
+        loaded = load_model(model, samples.shape, samples.num_classes, checkpoint, images)
         return replace(loaded, id=name or loaded.id)
     return wrap(model, name or type(model).__name__, samples.num_classes)
 

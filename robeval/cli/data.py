@@ -78,7 +78,7 @@ def fetch(before: Path | None, names: tuple[str, ...], data_root: Path | None) -
         with fetching.shown() as listen:
             came = work(entry, data_root or before, listen)
         for path, sha256 in came:
-            click.echo(f"{entry.name}: {path.name} into {path.parent}, sha256 {sha256}")
+            click.echo(f"{entry.name}: {path}\n  sha256 {sha256}")
         if not came:
             click.echo(f"{entry.name}: its files are there already")
 

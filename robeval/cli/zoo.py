@@ -6,6 +6,8 @@ import click
 
 from robeval.cli import options
 
+WIDE = 100  # columns of a screen that has room for checksums
+
 
 class _Zoo(click.Group):
     """`robeval zoo NAME` shows a model, as `robeval zoo show NAME` does; without a name it lists them all."""
@@ -26,23 +28,31 @@ def command() -> None:
 @command.command("list")
 @click.option("--dataset", help="Only the models of this data set.")
 def list_(dataset: str | None) -> None:
-    """List the models: networks, published accuracies and their sources, and where the weights are."""
+    """List the models: networks, published accuracies and their sources, and where the weights are.
+
+    A card that cannot be read is named after the others, and the command ends with 1.
+    """
     from rich.console import Console
 
-    from robeval.errors import UserError, nearest
+    from robeval.errors import Problems, UserError, nearest
     from robeval.reports.render import terminal
     from robeval.zoo import cards, listing
 
     console = Console(highlight=False)
-    known = cards.catalog().values()
+    problems = Problems()
+    known = cards.catalog(problems).values()
     found = [card for card in known if dataset in (None, card.dataset)]
     if not found:
         fix = nearest(str(dataset), {card.dataset for card in known})
         raise UserError(f"there is no model of '{dataset}'", where="--dataset", fix=fix)
-    for table in listing.tables(found):
+    for table in listing.tables(found, checksums=console.width >= WIDE):
         console.print(terminal.render(table))
     for line in ("", *listing.legend(found)):
         console.print(line, markup=False)
+    for problem in problems:
+        click.echo(f"robeval: {problem}", err=True)
+    if problems:
+        raise SystemExit(1)
 
 
 @command.command()
@@ -85,7 +95,8 @@ def fetch(names: tuple[str, ...]) -> None:
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def inspect(file: Path) -> None:
+@click.option("--key", default="", help="The entry that holds the weights, where the file has several networks.")
+def inspect(file: Path, key: str) -> None:
     """Look into a FILE of weights: names, shapes, the networks it fits, and a card for it. Nothing in it is run."""
     from rich.console import Console
 
@@ -95,18 +106,22 @@ def inspect(file: Path) -> None:
     from robeval.zoo.inspect import inspect as look
 
     console = Console(highlight=False)
-    found = look(file)
+    found = look(file, key)
     rows = [(name, "x".join(map(str, tensor.shape)) or "one number") for name, tensor in found.weights.items()]
     total = sum(tensor.numel() for tensor in found.weights.values())
     console.print(terminal.render(Table(f"{file.name}: {found.kind}", ("name", "shape"), tuple(rows))))
     console.print(f"{len(rows)} tensors, {total:,} numbers, sha256 {found.sha256}", markup=False, soft_wrap=True)
     for each in found.fits:
         params = ", ".join(f"{key}={value}" for key, value in each.network.params.items())
-        line = f"It fits {each.network.arch}{f' ({params})' if params else ''} on images of {each.dataset}."
+        (channels, height, width), classes = each.image
+        images = " or ".join(each.datasets) or f"{channels}x{height}x{width} in {classes} classes"
+        line = f"It fits {each.network.arch}{f' ({params})' if params else ''} on images of {images}."
         console.print(line, markup=False, soft_wrap=True)
     if card := found.card():
         click.echo(f"\nA card to begin with, {card.id}.toml (mend its title and, if the network wants it, [input]):\n")
         click.echo(cards.text(card))
+    elif found.fits:
+        click.echo("No data set that robeval knows has such images, so there is no card; `--data` takes your own.")
     else:
         click.echo("It fits no network that robeval knows; `--model package.module:factory` takes one of your own.")
 
@@ -132,7 +147,7 @@ def convert(source: Path, card: str, out: Path) -> None:
 @options.limit
 @options.data_root
 def verify(name: str, checkpoint: Path | None, limit: int | None, data_root: Path | None) -> None:
-    """Check a model: its natural accuracy against its card, and that its answers belong to single images."""
+    """Check a model: its natural accuracy, its mode and input range, and that answers belong to single images."""
     from rich.console import Console
 
     from robeval.cli import fetching

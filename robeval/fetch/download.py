@@ -39,13 +39,18 @@ def download(remote: Remote, path: Path, fix: str, listen: Listen | None = None)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _transfer(remote, draft, fix, listen)
-        found = _checked(remote, draft, recorded(path), fix)
+        found = _checked(remote, draft, path, fix)
         draft.replace(path)
     except OSError as error:
         raise _failed(remote, f"it cannot be written into {path.parent}: {error.strerror or error}", fix) from None
     if not remote.checksum and not recorded(path):
-        write_whole(_record(path), f"{found}  {path.name}\n".encode())
+        record(path, found)
     return found
+
+
+def record(path: Path, sha256: str) -> None:
+    """Keep the sha256 of a file, `<path>.sha256`, for `recorded`; as `sha256sum` writes it."""
+    write_whole(_record(path), f"{sha256}  {path.name}\n".encode())
 
 
 def recorded(path: Path) -> str:
@@ -104,9 +109,9 @@ def _discard(draft: Path) -> None:
             each.unlink(missing_ok=True)
 
 
-def _checked(remote: Remote, draft: Path, before: str, fix: str) -> str:
+def _checked(remote: Remote, draft: Path, path: Path, fix: str) -> str:
     """The sha256 of what came; it is thrown away if it is not the file."""
-    size = draft.stat().st_size
+    size, before = draft.stat().st_size, recorded(path)
     kind, _, expected = (remote.checksum or (f"sha256:{before}" if before else "sha256:")).partition(":")
     with draft.open("rb") as file:
         page = is_page(file.read(512))
@@ -122,7 +127,9 @@ def _checked(remote: Remote, draft: Path, before: str, fix: str) -> str:
     elif remote.size and size != remote.size:
         wrong = f"{size} bytes came, expected {remote.size}"
     elif expected and found != expected:
-        known = "published" if remote.checksum else "recorded when it was first fetched"
+        known = "published"
+        if not remote.checksum:
+            known = f"recorded when it was first fetched (delete {_record(path)} if you want what is there now)"
         wrong = f"what came has the {kind} {found}, but {expected} is {known}"
     if wrong:
         _discard(draft)

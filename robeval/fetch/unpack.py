@@ -45,13 +45,8 @@ def unpack(archive: Path, place: Place, folder: Path) -> int:
     count = 0
     try:
         with _reading(archive), _entries(archive) as entries:
-            left = max(LARGEST * archive.stat().st_size, ALWAYS)
-            for number, entry in enumerate(entries):
-                left -= max(entry.size, 0)
-                if left < 0 or number >= MOST:
-                    raise _refused(archive, f"it unpacks to more than {LARGEST} times its size")
-                _refuse_path(archive, entry.name)
-                if entry.name.endswith("/") or (target := place(entry.name)) is None:
+            for entry in _harmless(archive, entries):
+                if (target := place(entry.name)) is None:
                     continue
                 _refuse_path(archive, target)
                 _write(archive, entry, draft / target)
@@ -62,6 +57,28 @@ def unpack(archive: Path, place: Place, folder: Path) -> int:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return count
+
+
+def names(archive: Path) -> list[str]:
+    """The names of the files in a zip or tar archive, as they are written there; nothing is unpacked.
+
+    Raises:
+        UserError: as `unpack`, of an archive.
+    """
+    with _reading(archive), _entries(archive) as entries:
+        return [entry.name for entry in _harmless(archive, entries)]
+
+
+def _harmless(archive: Path, entries: Iterator[_Entry]) -> Iterator[_Entry]:
+    """The entries that are no folders, each once its size and path are known to do no harm."""
+    left = max(LARGEST * archive.stat().st_size, ALWAYS)
+    for number, entry in enumerate(entries):
+        left -= max(entry.size, 0)
+        if left < 0 or number >= MOST:
+            raise _refused(archive, f"it unpacks to more than {LARGEST} times its size")
+        _refuse_path(archive, entry.name)
+        if not entry.name.endswith("/"):
+            yield entry
 
 
 @contextmanager

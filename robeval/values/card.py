@@ -37,11 +37,13 @@ class Checkpoint:
         sha256: its checksum in hexadecimal, or empty where none is known.
         source: where a person gets it.
         url: where it can be fetched: http, https, or `https://drive.google.com/uc?id=...`; empty if nowhere.
-        member: how the entries that are wanted of an archive begin, if `url` is one. They get the name of `file`
-            up to its last dot, and what follows `member` in theirs: of `models/secret/checkpoint-9` for the file
-            `secret.index`, `models/secret/checkpoint-9.data-0` becomes `secret.data-0`.
+        member: how the entries that are wanted of an archive begin, if `url` is one; folders before it do not matter,
+            and `*` stands for any part of a name, if only one file fits. They get the name of `file` up to its last
+            dot, and what follows `member` in theirs: of `secret/checkpoint-9` for the file `secret.index`,
+            `models/secret/checkpoint-9.data-0` becomes `secret.data-0`.
         archive_sha256: the checksum of that archive.
         size: in bytes, of what `url` gives; 0 where it is not known.
+        key: the name of the entry in the file that holds the weights, where several might or its name is no usual one.
     """
 
     file: str
@@ -51,6 +53,7 @@ class Checkpoint:
     member: str = ""
     archive_sha256: str = ""
     size: int = 0
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

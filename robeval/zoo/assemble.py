@@ -29,8 +29,8 @@ def assemble(
     if card.network.arch != graph.ARCH:
         with torch.random.fork_rng(devices=()):  # what the weights are before the file's replace them is nobody's draw
             network = build(card.network.arch, card.network.params, shape, num_classes, where)
-        weights = checkpoints.read(path)
-        notes = fit(weights, network, path)
+        weights, chosen = checkpoints.unwrap(path, card.checkpoint.key if card.checkpoint else "")
+        notes = chosen + fit(weights, network, path)
         check_input(weights, card.input, path, where)
         return network, notes
     if card.network.params:

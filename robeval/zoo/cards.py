@@ -25,16 +25,20 @@ def load(name: str, option: str = "--model") -> ModelCard:
     return _read(shelf.find(shelf.CARDS, name, option))
 
 
-def catalog() -> dict[str, ModelCard]:
+def catalog(problems: Problems | None = None) -> dict[str, ModelCard]:
     """Every card on the shelf, by id.
 
+    Args:
+        problems: where to note what is wrong, so that the other cards are returned.
+
     Raises:
-        UserError: something in one of them is wrong; all that is wrong is said at once.
+        UserError: something in one of them is wrong, and there is no place to note it; all of it is said at once.
     """
-    problems = Problems()
-    cards = {name: problems.attempt(_read, path) for name, path in shelf.names(shelf.CARDS).items()}
-    raise_together(problems)
-    return cards
+    noted = Problems() if problems is None else problems
+    cards = {name: noted.attempt(_read, path) for name, path in shelf.names(shelf.CARDS).items()}
+    if problems is None:
+        raise_together(noted)
+    return {name: card for name, card in cards.items() if card is not None}
 
 
 def write(card: ModelCard, path: Path) -> None:
@@ -86,8 +90,9 @@ def _checkpoint(
     member: str = "",
     archive_sha256: str = "",
     size: Size = 0,
+    key: str = "",
 ) -> Checkpoint:
-    return Checkpoint(file, sha256.lower(), source, url, member, archive_sha256.lower(), size)
+    return Checkpoint(file, sha256.lower(), source, url, member, archive_sha256.lower(), size, key)
 
 
 def _published(*, metric: str, value: float, source: str) -> Published:

@@ -2,18 +2,19 @@
 
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
 
 from robeval import shelf
 from robeval.errors import UserError
-from robeval.fetch.download import recorded
+from robeval.fetch.download import record, recorded
 from robeval.values.card import ModelCard
 from robeval.zoo import bundles
 from robeval.zoo.formats import registry as formats
 from robeval.zoo.formats.refusals import AGAIN
-from robeval.zoo.layouts import state_dict
+from robeval.zoo.wrapped import Unwrapped, state_dict
 
 
 def locate(card: ModelCard, given: Path | None) -> Path:
@@ -38,12 +39,26 @@ def locate(card: ModelCard, given: Path | None) -> Path:
         if (path := bundles.index(folder / name)).is_file():
             return path
     get = f"get it from {source} and put it" if source else "put it"
+    if member := card.checkpoint.member:
+        get = f"get {member}.* out of the archive at {source} and put it, as {Path(name).stem}.*,"
     ways = f"{train}{get} into {places[-1]}, or give it with `--checkpoint FILE`."
     raise UserError(
         f"its file of weights, {name}, is in none of: {', '.join(map(str, places))}",
         where=where,
         fix=ways[0].upper() + ways[1:],
     )
+
+
+def known_sha256(card: ModelCard) -> tuple[str, str]:
+    """The checksum of a card's weights; and who says it: the card, a record of its first use, or nobody, in words."""
+    name = card.checkpoint.file if card.checkpoint else ""
+    for folder in folders(card) if name else ():
+        path = bundles.index(folder / name)
+        if path.is_file():
+            if told := pinned(card, path):
+                return told, "the card"
+            return (told, "recorded when first fetched or used") if (told := recorded(path)) else ("", "nobody")
+    return (card.checkpoint.sha256, "the card") if card.checkpoint and card.checkpoint.sha256 else ("", "nobody")
 
 
 def whereabouts(card: ModelCard) -> str:
@@ -69,7 +84,9 @@ def sha256(path: Path) -> str:
 
 
 def verify(card: ModelCard, path: Path) -> str:
-    """The file's sha256, which has to be the card's if the card names one.
+    """The file's sha256, which has to be the card's if the card names one, else what it was when first used.
+
+    That is recorded in `<file>.sha256`, for released files in the cache, where people and `fetch` put them.
 
     Raises:
         UserError: it is another, or the file is plainly none of weights.
@@ -78,13 +95,15 @@ def verify(card: ModelCard, path: Path) -> str:
     found = sha256(path)
     expected = pinned(card, path)
     known, says = expected or recorded(path), f"the card {card.where or card.id} expects"
+    fix = "Get the file again. To evaluate other weights, copy the card and take out or replace its sha256."
+    if not expected:
+        says = f"{path.name}.sha256, made when it was first fetched or used, says"
+        fix = f"Get the file again; if it is the one you want, delete {path}.sha256."
     if known and found != known:
-        says = says if expected else f"{path.name}.sha256, made when it was first fetched, says"
-        raise UserError(
-            f"the sha256 of the file is {found}, but {says} {known}",
-            where=path,
-            fix="Get the file again. To evaluate other weights, copy the card and take out or replace its sha256.",
-        )
+        raise UserError(f"the sha256 of the file is {found}, but {says} {known}", where=path, fix=fix)
+    if not known and path.parent == folders(card)[-1] and card.checkpoint and card.checkpoint.source:
+        with suppress(OSError):  # where nobody may write, nothing is kept
+            record(path, found)
     return found
 
 
@@ -99,7 +118,15 @@ def pinned(card: ModelCard, path: Path) -> str:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The weights in a file, by name, on the CPU: a TensorFlow checkpoint, or what `formats/` says.
+    """The weights in a file, by name, on the CPU; as `unwrap`, without its notes."""
+    return unwrap(path).weights
+
+
+def unwrap(path: Path, key: str = "") -> Unwrapped:
+    """The weights in a file, by name, on the CPU, as its format in `formats/` says; and notes on which they are.
+
+    Args:
+        key: of the entry that holds them, if the file has several that might.
 
     Raises:
         UserError: the file is cut, damaged, of another kind, holds no weights, or would have to execute code.
@@ -107,16 +134,12 @@ def read(path: Path) -> dict[str, Tensor]:
     path = bundles.index(path)
     refuse_strangers(path)
     with shelf.reading(path):
-        if (variables := bundles.read(path)) is not None:
-            return state_dict(variables, path)
         data = path.read_bytes()
-    return state_dict(formats.of(path).read(data, path), path)
+    return state_dict(formats.of(path).read(data, path), path, key)
 
 
 def kind(path: Path) -> str:
     """How a file of weights that can be read was written."""
-    if bundles.holds(path):
-        return bundles.KIND
     return formats.of(path).name
 
 

@@ -37,7 +37,7 @@ def make(name: str, checkpoint: Path | None) -> nn.Module:
         for part in attribute.split("."):
             found = getattr(found, part)
         network = found() if callable(found) and not isinstance(found, nn.Module) else found
-    except Exception as error:  # whatever the user's own code raises
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
         reason = f"{type(error).__name__}: {str(error).strip() or 'no message'}".splitlines()[0]
         fix = "Give module:factory, where calling factory() returns an nn.Module."
         raise UserError(f"'{name}' gives no model: {reason}", where="--model", fix=fix) from None

@@ -1,33 +1,17 @@
-"""How files of weights are laid out, and fitting them into a network."""
+"""Fitting weights into a network."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
 from robeval.errors import UserError
-from robeval.zoo.carried import core, strip
+from robeval.zoo.carried import core
 from robeval.zoo.variables import renamed
 
-# Where training scripts put the weights, the commonest first.
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
 # Built and saved by the first release of TRADES' WideResNet and never used in its forward pass.
 UNUSED = ("sub_block1.",)
-# How many wrappers may lie around each other.
-DEEPEST = 4
 # How many names of a list an error shows.
 SHOWN = 3
-
-
-def state_dict(loaded: object, where: object) -> dict[str, Tensor]:
-    """The weights by name, out of whatever a training script has wrapped them in.
-
-    The prefixes `module.` and `model.` go if every name has them.
-
-    Raises:
-        UserError: there are no weights in it, or those of several networks.
-    """
-    return strip(_unwrap(loaded, where))
 
 
 def fit(state: Mapping[str, Tensor], module: nn.Module, where: object) -> tuple[str, ...]:
@@ -60,11 +44,10 @@ def misfits(state: Mapping[str, Tensor], module: nn.Module) -> list[str]:
     return _differences(_counters(wanted) | _own(state, wanted), wanted)
 
 
-def same_names(state: Mapping[str, Tensor], module: nn.Module) -> bool:
-    """Whether the weights are called as the module's are, whatever their shapes."""
-    state, _ = renamed(state, module)
-    wanted: dict[str, Tensor] = module.state_dict()
-    return (_counters(wanted) | _own(state, wanted)).keys() == wanted.keys()
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many there are behind them."""
+    more = len(names) - SHOWN
+    return (", ".join(names[:SHOWN]) or "nothing") + (f" and {more} more" if more > 0 else "")
 
 
 def _own(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -81,44 +64,6 @@ def _counters(wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
 
 
-def _unwrap(loaded: object, where: object, depth: int = 0) -> dict[str, Tensor]:
-    if depth > DEEPEST:
-        raise _no_weights(f"it holds more than {DEEPEST} wrappers around each other", where)
-    if isinstance(loaded, list | tuple):
-        return _unwrap(_only_one(loaded, where), where, depth + 1)
-    if not isinstance(loaded, Mapping):
-        raise _no_weights(f"it holds one {type(loaded).__name__}", where)
-    if loaded and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()):
-        return dict(loaded)
-    for name in WRAPPERS:
-        if isinstance(loaded.get(name), Mapping | list | tuple):
-            return _unwrap(loaded[name], where, depth + 1)
-    if "param_groups" in loaded:
-        raise _no_weights("it is the state of an optimiser", where)
-    raise _no_weights(f"it holds {_listed([str(name) for name in loaded])}", where)
-
-
-def _only_one(loaded: Sequence[Any], where: object) -> Any:
-    if len(loaded) == 1:
-        return loaded[0]
-    if loaded and all(isinstance(each, Mapping) for each in loaded):
-        raise UserError(
-            f"this file holds a list of {len(loaded)} networks, and robeval evaluates one",
-            where=where,
-            fix="Which one counts, or how they vote, is not in the file: save the one you mean as a file of its own.",
-        )
-    raise _no_weights(f"it holds a list of {len(loaded)}", where)
-
-
-def _no_weights(found: str, where: object) -> UserError:
-    wanted = f"a state_dict, plain or under one of: {', '.join(WRAPPERS)}"
-    return UserError(
-        f"there are no weights of a network in this file: {found}; expected {wanted}",
-        where=where,
-        fix="Save them where the model was made, with `torch.save(model.state_dict(), FILE)`, and give that file.",
-    )
-
-
 def _differences(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
     """What is missing, what is too much, and which shapes or kinds of number differ."""
     missing = [name for name in wanted if name not in state]
@@ -129,7 +74,7 @@ def _differences(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
         if name in state and _described(state[name]) != _described(tensor)
     ]
     parts = {"missing": missing, "unexpected": unexpected, "different": misfits}
-    return [f"{len(names)} {word}: {_listed(names)}" for word, names in parts.items() if names]
+    return [f"{len(names)} {word}: {listed(names)}" for word, names in parts.items() if names]
 
 
 def _described(tensor: Tensor) -> str:
@@ -145,14 +90,9 @@ def _notes(
     if around := len(state) - len(kept) - unused:
         notes.append(f"left out {around} tensors around the network: an input layer's numbers, an attacker's copy")
     if memory:
-        notes.append(f"dropped {len(memory)} tensors of the optimiser: {_listed(memory)}")
+        notes.append(f"dropped {len(memory)} tensors of the optimiser: {listed(memory)}")
     changed = {str(kept[name].dtype) for name in kept if kept[name].dtype != wanted[name].dtype}
     if changed:
         stored = ", ".join(sorted(each.removeprefix("torch.") for each in changed))
         notes.append(f"some weights are stored as {stored}; they are used as float32")
     return notes
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return (", ".join(names[:SHOWN]) or "nothing") + (f" and {more} more" if more > 0 else "")

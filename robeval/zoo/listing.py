@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 
 from robeval.values.card import ModelCard, Published
 from robeval.values.table import Table
-from robeval.zoo.checkpoints import whereabouts
+from robeval.zoo.checkpoints import known_sha256, whereabouts
 
 NATURAL, ROBUST = "natural accuracy", "accuracy under "
 HEADER = "model", "network", "clean", "robust", "by", "weights"
+DIGITS, RECORDED = 8, "*"  # of a sha256 in a table; the mark of one that nobody published
 PLACES = {
     "here": "here: the file is where robeval looks for it",
     "at URL": "at URL: `robeval zoo show MODEL` says where to get the file and where to put it",
@@ -17,16 +18,19 @@ PLACES = {
 }
 
 
-def tables(cards: Iterable[ModelCard]) -> tuple[Table, ...]:
+def tables(cards: Iterable[ModelCard], checksums: bool = False) -> tuple[Table, ...]:
     """One table for each data set and threat model, as only there robust accuracies compare; the best model first.
 
     The robust accuracy is the least that was published for the card's threat model; letters lead to who published it.
+
+    Args:
+        checksums: whether to show how the sha256 of the weights begins, where it is known.
     """
     groups: dict[str, list[ModelCard]] = {}
     for card in sorted(cards, key=lambda card: (card.dataset, card.threat is None, str(card.threat))):
         meant = f"robust in {card.threat}" if card.threat else "not meant to be robust"
         groups.setdefault(f"{card.dataset}, {meant}", []).append(card)
-    return tuple(_group(caption, members) for caption, members in groups.items())
+    return tuple(_group(caption, members, checksums) for caption, members in groups.items())
 
 
 def page(card: ModelCard) -> tuple[Table, ...]:
@@ -35,13 +39,14 @@ def page(card: ModelCard) -> tuple[Table, ...]:
     training = ", ".join(f"{key}={value}" for key, value in card.training.items())
     lines = [("data set", card.dataset), ("threat", str(card.threat or "none"))]
     lines += [("network", f"{card.network.arch} {params}".strip()), ("input", _input(card)), ("training", training)]
-    lines += [("paper", _link(card.paper)), ("card", card.where)]
+    told, by = known_sha256(card)
+    lines += [("paper", _link(card.paper)), ("sha256", f"{told} ({by})" if told else ""), ("card", card.where)]
     facts = Table(card.id, ("title", card.title), tuple(line for line in lines if line[1]))
     numbers = tuple((f"{each.value:.2f}", each.metric, each.source) for each in card.published)
     return (facts, Table("Published", ("%", "what", "source"), numbers)) if numbers else (facts,)
 
 
-def _group(caption: str, members: list[ModelCard]) -> Table:
+def _group(caption: str, members: list[ModelCard], checksums: bool) -> Table:
     letters: dict[str, str] = {}
 
     def cite(number: Published | None, what: str) -> str:
@@ -56,15 +61,26 @@ def _group(caption: str, members: list[ModelCard]) -> Table:
         if hard is None or (clean is not None and clean.source != hard.source):
             marks.append(cite(clean, NATURAL))
         row = (card.id, _network(card), _percent(clean), _percent(hard), " ".join(filter(None, marks)))
-        rows.append((*row, whereabouts(card)))
+        rows.append((*row, whereabouts(card), *([_checksum(card)] if checksums else [])))
     notes = tuple(f"{letter}  {text}" for text, letter in letters.items())
-    return Table(caption, HEADER, tuple(rows), notes)
+    return Table(caption, (*HEADER, *(["sha256"] if checksums else [])), tuple(rows), notes)
+
+
+def _checksum(card: ModelCard) -> str:
+    told, by = known_sha256(card)
+    return told[:DIGITS] + RECORDED * (told != "" and by != "the card")
 
 
 def legend(cards: Iterable[ModelCard]) -> tuple[str, ...]:
     """What the words in the column of weights mean, as far as they occur."""
-    found = {whereabouts(card) for card in cards}
-    return tuple(text for place, text in PLACES.items() if place in found)
+    known = list(cards)
+    found = {whereabouts(card) for card in known}
+    words = [text for place, text in PLACES.items() if place in found]
+    if any(_checksum(card).endswith(RECORDED) for card in known):
+        words.append(
+            f"{RECORDED} behind a sha256: nobody published it; it was recorded when the file was first fetched or used"
+        )
+    return tuple(words)
 
 
 def natural(card: ModelCard) -> Published | None:

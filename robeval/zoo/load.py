@@ -17,26 +17,37 @@ from robeval.values.card import ModelCard
 from robeval.values.digest import digest
 from robeval.zoo import checkpoints
 from robeval.zoo.assemble import assemble
+from robeval.zoo.inspect import IMAGES, Image
 from robeval.zoo.model import LoadedModel, freeze, with_input
 from robeval.zoo.obtain import obtain
 
 
 def load_model(
-    card: ModelCard, shape: tuple[int, int, int], num_classes: int, checkpoint: Path | None = None
+    card: ModelCard,
+    shape: tuple[int, int, int],
+    num_classes: int,
+    checkpoint: Path | None = None,
+    images: str = "",
 ) -> LoadedModel:
     """The card's network with its weights, on the CPU.
 
     Args:
         shape: channels, height and width of the images.
         checkpoint: the file of weights; looked for, and fetched, if None.
+        images: where they are from, if they are other than those of the card's data set.
 
     Raises:
         UserError: the card's network or input does not fit the images, or its file of weights is missing, not the
             one the card names, unreadable, or another network's.
     """
     path = obtain(card, checkpoint)
-    network, notes = assemble(card, shape, num_classes, path)  # before the checksum: it can say more of a wrong file
-    module = with_input(network, card.input, shape[0], card.where or f"card '{card.id}'")
+    try:  # before the checksum: it can say more of a wrong file
+        network, notes = assemble(card, shape, num_classes, path)
+        module = with_input(network, card.input, shape[0], card.where or f"card '{card.id}'")
+    except UserError:
+        if images:
+            _refuse_others(card, (shape, num_classes), images)
+        raise
     sha256 = checkpoints.verify(card, path)
     if not checkpoints.pinned(card, path):
         notes += (f"the card names no sha256 to check the weights against; that of {path.name} is {sha256}",)
@@ -46,9 +57,23 @@ def load_model(
         dataset=card.dataset,
         num_classes=num_classes,
         module=freeze(module),
-        fingerprint=digest({"network": card.network, "input": card.input, "checkpoint": sha256}),
+        fingerprint=digest({"network": card.network, "input": card.input, "checkpoint": sha256} | _entry(card)),
         notes=notes,
     )
+
+
+def _refuse_others(card: ModelCard, given: Image, images: str) -> None:
+    """Complain of images that are not like those of the card's data set."""
+    wanted = IMAGES.get(card.dataset, given)
+    if given != wanted:
+        has, takes = ("x".join(map(str, shape)) + f" in {classes} classes" for shape, classes in (given, wanted))
+        found = f"they are {has}, but model '{card.id}' takes those of {card.dataset}, {takes}"
+        raise UserError(found, where=images, fix="Give images of that size and those classes, or another model.")
+
+
+def _entry(card: ModelCard) -> dict[str, str]:
+    """Which of the networks in a file it is, where the card says so."""
+    return {"key": card.checkpoint.key} if card.checkpoint and card.checkpoint.key else {}
 
 
 def wrap(module: nn.Module, name: str, num_classes: int) -> LoadedModel:

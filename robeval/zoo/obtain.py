@@ -1,13 +1,16 @@
 """Getting a card's weights: from where they lie, or from where the card says they are on the web."""
 
+import re
 from pathlib import Path
 
 from robeval.errors import FetchError, UserError
-from robeval.fetch.download import Listen, download
-from robeval.fetch.unpack import unpack
+from robeval.fetch.download import Listen, download, record, recorded
+from robeval.fetch.unpack import names, unpack
 from robeval.values.card import ModelCard
 from robeval.values.remote import Remote
-from robeval.zoo.checkpoints import folders, locate
+from robeval.zoo.bundles import INDEX, index
+from robeval.zoo.checkpoints import folders, locate, sha256
+from robeval.zoo.layouts import listed
 
 
 def obtain(card: ModelCard, given: Path | None, listen: Listen | None = None) -> Path:
@@ -27,7 +30,7 @@ def obtain(card: ModelCard, given: Path | None, listen: Listen | None = None) ->
         lacking = error
     try:
         return fetch(card, listen)
-    except UserError as error:
+    except FetchError as error:
         raise FetchError(f"{lacking.what}; {error.what}", where=lacking.where, fix=lacking.fix) from None
 
 
@@ -44,26 +47,44 @@ def fetch(card: ModelCard, listen: Listen | None = None) -> Path:
         source = f" They are at {about.source}." if about and about.source else ""
         raise UserError(found, where=where, fix=f"Give a file with `--checkpoint FILE`, or add a 'url'.{source}")
     path = folders(card)[-1] / about.file
-    sha256 = about.archive_sha256 if about.member else about.sha256
-    name = f"{about.file}.archive" if about.member else about.file
-    remote = Remote(name, about.url, about.size, f"sha256:{sha256}" if sha256 else "")
     fix = f"Get it from {about.source or about.url} and put it into {path.parent}."
-    download(remote, path.with_name(name), fix, listen)
-    if about.member:
-        _unpack(path.with_name(name), about.member, path)
+    if not about.member:
+        download(Remote(about.file, about.url, about.size, _published(about.sha256)), path, fix, listen)
+        return path
+    archive = path.with_name(f"{about.file}.archive")
+    if not archive.is_file():  # it is kept where what is wanted was not found in it
+        download(Remote(archive.name, about.url, about.size, _published(about.archive_sha256)), archive, fix, listen)
+    wanted = _wanted(archive, about.member, path)
+    unpack(archive, wanted.get, path.parent)
+    archive.unlink()
+    path = index(path)
+    if not about.sha256 and not recorded(path):
+        record(path, sha256(path))
     return path
 
 
-def _unpack(archive: Path, member: str, path: Path) -> None:
-    """The wanted entries of an archive, beside each other under the name of `path`."""
+def _published(checksum: str) -> str:
+    return f"sha256:{checksum}" if checksum else ""
 
-    def place(name: str) -> str | None:
-        rest = name.removeprefix("./").removeprefix(member)
-        wanted = name.removeprefix("./").startswith(member) and rest[:1] in ("", ".") and "/" not in rest
-        return f"{path.stem}{rest}" if wanted else None
 
-    unpack(archive, place, path.parent)
-    archive.unlink()
-    if not path.is_file():
-        found = f"the archive has no entry {member}{path.suffix}"
-        raise UserError(found, where=path, fix="Mend 'file' and 'member' in the card's [checkpoint].")
+def _wanted(archive: Path, member: str, path: Path) -> dict[str, str]:
+    """The entries of an archive that begin with `member`, in whichever folder; each with its name beside `path`.
+
+    Raises:
+        UserError: there are none, or those of several folders or several files.
+    """
+    begin = "[^/.]*".join(map(re.escape, member.split("*")))
+    pattern = re.compile(rf"((?:.*/)?{begin})((?:\.[^/]*)?)")
+    within = names(archive)
+    matches = [match for name in within if (match := pattern.fullmatch(name)) and (match[2] or "*" not in member)]
+    begins = sorted({match[1].removeprefix("./") for match in matches})
+    found = {match[0]: f"{path.stem}{match[2]}" for match in matches}
+    fix = "Mend 'file' and 'member' in the card's [checkpoint]; what was fetched is kept."
+    if len(begins) > 1:
+        raise UserError(f"'member' {member} fits several files: {listed(begins)}", where=archive, fix=fix)
+    if not {path.name, f"{path.name}{INDEX}"} & set(found.values()):
+        others = [name for name in within if name.endswith(INDEX)]
+        has = f"; its checkpoints are {listed(others)}" if others else ""
+        suffix = path.suffix or INDEX
+        raise UserError(f"the archive has no entry {member}{suffix}{has}", where=archive, fix=fix)
+    return found

@@ -12,8 +12,8 @@ from robeval.values.card import Checkpoint, ModelCard
 from robeval.whole import write_whole
 from robeval.zoo import cards
 from robeval.zoo.assemble import assemble
+from robeval.zoo.inspect import IMAGES
 from robeval.zoo.onnx import graph
-from robeval.zoo.pictures import IMAGES
 
 
 def save_model(card: ModelCard, network: nn.Module, out: Path) -> Path:

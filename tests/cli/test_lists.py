@@ -56,10 +56,13 @@ def test_a_model_without_weights_can_be_shown(robeval):
     assert "https://github.com/yaodongyu/TRADES" in shown.out
 
 
-def test_a_broken_card_is_named(refused, home):
+def test_a_broken_card_is_named(robeval, home):
     path = home / "zoo" / "cards" / "broken.toml"
     path.write_text("title = 5\n")
-    message = refused("zoo")
+    said = robeval("zoo")
+    assert said.code == 1
+    assert "trades_wrn34" in said.out, "the others are listed"
+    message = said.err
     assert f"{path}: 'title' is 5, expected a text" in message
     assert "'network' is missing" in message
 

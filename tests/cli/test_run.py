@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from home import CELLS, network, trained
@@ -262,6 +263,17 @@ def test_a_cut_data_file(wrong, home, tmp_path):
         (tmp_path / name).write_bytes(b"\x1f\x8b\x08\x00cut")
     message = wrong("--data-root", tmp_path)
     assert f"{tmp_path / 't10k-images-idx3-ubyte.gz'}: the gzip file (7 bytes) is cut or damaged" in message
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8), (3, 32, 32)])
+def test_images_of_another_size_are_blamed_and_not_the_card(wrong, home, tmp_path, shape):
+    x = np.random.default_rng(0).random((20, *shape), dtype=np.float32)
+    np.savez(tmp_path / "mine.npz", x=x, y=np.arange(20) % 10)
+    said = wrong("--data", str(tmp_path / "mine.npz"))
+    has = "x".join(map(str, shape))
+    assert f"--data {tmp_path / 'mine.npz'}: they are {has} in 10 classes" in said
+    assert "model 'small' takes those of digits, 1x8x8 in 10 classes" in said
+    assert "card" not in said
 
 
 def test_a_model_for_another_data_set(wrong, home):

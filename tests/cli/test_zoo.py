@@ -4,6 +4,8 @@ import io
 import pickle
 import warnings
 
+import bundle
+import numpy as np
 import pytest
 import torch
 from home import trained
@@ -27,6 +29,17 @@ def test_a_list_of_one_data_set(robeval, refused):
     assert "trades_wrn34" not in said.out
     assert "small" not in said.out.replace("small_cnn", "")
     assert "--dataset: there is no model of 'minst'\n  Did you mean 'mnist'?" in refused("zoo", "--dataset", "minst")
+
+
+def test_a_broken_card_does_not_hide_the_others(robeval, home):
+    (home / "zoo" / "cards" / "broken.toml").write_text('title = "Broken"\n[network')
+    said = robeval("zoo", "list")
+    assert said.code == 1
+    assert "small" in said.out
+    assert "trades_wrn34" in said.out
+    assert said.err.count("robeval: ") == 1
+    assert "broken.toml: this is not valid TOML" in said.err
+    assert robeval("zoo", "small").code == 0
 
 
 def test_80_columns_are_enough(robeval, monkeypatch):
@@ -97,13 +110,66 @@ def test_a_file_in_the_form_of_the_released_trades_model_runs(robeval, refused, 
     assert "missing: block1.layer.1.bn1.weight" in refused("run", "--model", "thin16", *words)
 
 
+TENSORFLOW = """
+title = "As released, but thin"
+dataset = "cifar10"
+
+[network]
+arch = "madry_resnet"
+units = {units}
+widen_factor = 1
+
+[input]
+{images}
+
+[checkpoint]
+file = "models.zip"
+"""
+MADRY = 'normalise = "per_image"'
+BAT = 'normalise = "fixed"\nmean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]'
+
+
+@pytest.mark.parametrize(("images", "folder"), [(MADRY, "models/adv_trained"), (BAT, "mc_eps4")])
+def test_a_checkpoint_in_the_form_of_madry_and_of_bat_runs(robeval, refused, home, real_data, tmp_path, images, folder):
+    """The released names with five units in each group, only narrower, and Momentum; another depth is refused."""
+    for units in (5, 3):
+        (home / "zoo" / "cards" / f"thin{units}.toml").write_text(TENSORFLOW.format(units=units, images=images))
+    (home / "suites" / "briefly.toml").write_text(BRIEFLY)
+    draw = np.random.default_rng(0)
+    weights = {name: draw.random(shape, np.float32) / 9 for name, shape in bundle.resnet(widen=1).items()}
+    memory = {f"{name}/Momentum": value for name, value in weights.items() if "moving" not in name}
+    prefix = bundle.write(tmp_path / folder / "checkpoint-200", weights | memory | {"global_step": np.array(78200)})
+    words = "--suite", "briefly", "--limit", "2", "--data-root", real_data, "--device", "cpu"
+    said = robeval("run", "--model", "thin5", *words, "--checkpoint", prefix.parent)
+    assert said.code == 0, said.err
+    assert f"thin5: dropped {len(memory) + 1} tensors of the optimiser" in said.out
+    assert "n = 2" in said.out
+    wrong = refused("run", "--model", "thin3", *words, "--checkpoint", prefix)
+    assert "the weights do not fit the network" in wrong
+    assert "unit_1_3/residual_only_activation/BatchNorm" in wrong
+
+
 def test_inspect_says_what_is_in_a_file_and_gives_a_card(robeval, tmp_path):
     torch.save(registry.build("lenet5", {}, (1, 28, 28), 10, "").state_dict(), tmp_path / "mine.pt")
     said = robeval("zoo", "inspect", tmp_path / "mine.pt")
     assert said.code == 0
-    for part in ("torch.save, zip archive", "linear2.weight", "10x200", "648,226 numbers", "It fits lenet5 on images"):
+    for part in (
+        "torch.save, zip archive",
+        "linear2.weight",
+        "10x200",
+        "648,226 numbers",
+        "It fits lenet5 (width=32, hidden=200)",
+    ):
         assert part in said.out
     assert 'arch = "lenet5"' in said.out
+
+
+def test_inspect_of_a_network_for_other_images(robeval, tmp_path):
+    torch.save(registry.build("lenet5", {}, (3, 32, 32), 43, "").state_dict(), tmp_path / "mine.pt")
+    said = robeval("zoo", "inspect", tmp_path / "mine.pt")
+    assert said.code == 0
+    assert "It fits lenet5 (width=32, hidden=200) on images of 3x32x32 in 43 classes." in said.out
+    assert "No data set that robeval knows has such images" in said.out
 
 
 def test_inspect_runs_nothing(refused, tmp_path):

@@ -217,11 +217,19 @@ def test_shortcuts_of_madry_have_no_weights():
         assert not out[:, :80].any()
 
 
+def test_one_score_has_the_names_of_the_released_net_binary():
+    shapes = {name: tuple(each.shape) for name, each in build("net", MNIST, 2, outputs=1).state_dict().items()}
+    layers = {"conv1": (10, 1, 5, 5), "conv2": (20, 10, 5, 5), "fc1": (50, 320), "fc2": (1, 50)}
+    assert shapes == {f"{k}.weight": v for k, v in layers.items()} | {f"{k}.bias": v[:1] for k, v in layers.items()}
+
+
 def test_one_score_is_two_logits():
     network = build("net", MNIST, 2, outputs=1).eval()
     x = torch.rand(5, *MNIST)
-    score = network.network(x)
+    logits, scores = network(x), []
+    network.fc2.register_forward_hook(lambda *call: scores.append(call[2]))
+    assert torch.equal(network(x), logits)
+    (score,) = scores
     assert score.shape == (5, 1)
-    logits = network(x)
     assert torch.allclose(logits[:, 1] - logits[:, 0], score.squeeze(1))
     assert torch.equal(logits.argmax(dim=1), (score.squeeze(1) > 0).long())

@@ -22,6 +22,9 @@ ready = net()
 def number():
     return 5
 
+def leaves():
+    raise SystemExit(3)
+
 def fails():
     raise RuntimeError("no such weights\\nat all")
 """
@@ -53,6 +56,7 @@ def test_weights_come_from_a_file(tmp_path):
         ("my_models:nett", "AttributeError: module 'my_models' has no attribute 'nett'"),
         ("my_models:number", "gives a int, expected an nn.Module"),
         ("my_models:fails", "RuntimeError: no such weights"),
+        ("my_models:leaves", "SystemExit: 3"),
     ],
 )
 def test_what_gives_no_model_is_said(name, message):

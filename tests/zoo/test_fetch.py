@@ -10,7 +10,7 @@ import pytest
 
 from robeval.errors import FetchError, UserError
 from robeval.values.card import Checkpoint, ModelCard, Network
-from robeval.zoo import cards, checkpoints
+from robeval.zoo import cards, checkpoints, listing
 from robeval.zoo.obtain import fetch, obtain
 
 CONTENT = b"weights" * 1000
@@ -42,8 +42,47 @@ def test_without_a_checksum_the_first_one_binds(web):
     path = obtain(net, None)
     assert checkpoints.verify(net, path) == SHA256
     path.write_bytes(b"altered")
-    with pytest.raises(UserError, match=r"but net\.pt\.sha256, made when it was first fetched, says"):
+    with pytest.raises(UserError, match=r"but net\.pt\.sha256, made when it was first fetched or used, says") as caught:
         checkpoints.verify(net, path)
+    assert f"delete {path}.sha256" in caught.value.fix
+    path.unlink()
+    web.put("net.pt", b"another")
+    with pytest.raises(FetchError) as caught:
+        obtain(net, None)
+    assert f"delete {path}.sha256" in str(caught.value)
+    (path.parent / "net.pt.sha256").unlink()
+    assert obtain(net, None).read_bytes() == b"another"
+
+
+def test_a_file_put_there_by_hand_binds_from_its_first_use():
+    net = card(file="net.pt", source="https://example.org")
+    path = place("net.pt")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    assert checkpoints.known_sha256(net) == ("", "nobody")
+    assert checkpoints.verify(net, checkpoints.locate(net, None)) == SHA256
+    assert checkpoints.known_sha256(net) == (SHA256, "recorded when first fetched or used")
+    path.write_bytes(b"altered")
+    with pytest.raises(UserError, match=r"made when it was first fetched or used, says"):
+        checkpoints.verify(net, path)
+    own = card(file="own.pt")  # of nobody else: it may change as its maker likes
+    place("own.pt").write_bytes(CONTENT)
+    checkpoints.verify(own, place("own.pt"))
+    assert not place("own.pt.sha256").exists()
+
+
+def test_the_known_checksum_and_who_says_it(web):
+    sure, unsure = (card(file="net.pt", sha256=known, url=web.put("net.pt", CONTENT)) for known in (SHA256, ""))
+    assert checkpoints.known_sha256(sure) == (SHA256, "the card")
+    assert checkpoints.known_sha256(unsure) == ("", "nobody")
+    obtain(unsure, None)
+    assert checkpoints.known_sha256(unsure) == (SHA256, "recorded when first fetched or used")
+    (table,) = listing.tables([unsure], checksums=True)
+    assert (table.header[-1], table.rows[0][-1]) == ("sha256", f"{SHA256[:8]}*")
+    assert "nobody published it" in listing.legend([unsure])[-1]
+    assert dict(listing.page(unsure)[0].rows)["sha256"] == f"{SHA256} (recorded when first fetched or used)"
+    (table,) = listing.tables([sure], checksums=True)
+    assert table.rows[0][-1] == SHA256[:8]
 
 
 @pytest.mark.parametrize(
@@ -106,16 +145,68 @@ def test_several_files_of_an_archive(web):
         archive_sha256=hashlib.sha256(CHECKPOINT).hexdigest(),
         size=len(CHECKPOINT),
     )
-    path = obtain(net, None)
+    path = obtain_unread(net)
     assert path == place("secret.index")
-    assert sorted(each.name for each in path.parent.iterdir()) == ["secret.data-00000-of-00001", "secret.index"]
+    found = sorted(each.name for each in path.parent.iterdir())
+    assert found == ["secret.data-00000-of-00001", "secret.index", "secret.index.sha256"]
     assert path.read_text() == "models/secret/checkpoint-9.index" * 10
+
+
+@pytest.mark.parametrize("member", ["mc_eps4/checkpoint-200", "mc_eps4/*"])
+@pytest.mark.parametrize("above", ["", "./", "models/", "a/b/"])
+def test_one_model_of_an_archive_of_several_is_found_in_whichever_folder(web, member, above):
+    """As of BAT, whose archive nobody describes; the card's file is the name of a TensorFlow checkpoint."""
+    names = [
+        f"{model}/checkpoint-200{end}" for model in ("mc_eps4", "mc_eps8") for end in (".index", ".data-0", ".meta")
+    ]
+    content = archive(*(f"{above}{name}" for name in (*names, "mc_eps4/checkpoint")))
+    net = card(file="bat", url=web.put("all.zip", content), member=member)
+    path = obtain_unread(net)
+    assert path == place("bat.index")
+    assert path.read_text() == f"{above}mc_eps4/checkpoint-200.index" * 10
+    kept = {each.name for each in path.parent.iterdir()}
+    assert kept == {"bat.index", "bat.data-0", "bat.meta", "bat.archive.sha256", "bat.index.sha256"}
+    assert checkpoints.locate(net, None) == path
+
+
+def obtain_unread(net):
+    """The file, whose checksum is not taken: these are no real checkpoints."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("robeval.zoo.obtain.sha256", lambda path: SHA256)
+        return obtain(net, None)
+
+
+def test_without_a_network_it_is_said_what_of_an_archive_goes_where(monkeypatch):
+    monkeypatch.setenv("ROBEVAL_OFFLINE", "1")
+    with pytest.raises(FetchError) as caught:
+        obtain(card(file="bat", url="https://example.org/all.zip", member="mc_eps4/checkpoint-200"), None)
+    folder = place("bat").parent
+    said = "Get mc_eps4/checkpoint-200.* out of the archive at https://example.org/all.zip and put it, as bat.*, into"
+    assert f"{said} {folder}" in caught.value.fix
+
+
+def test_an_archive_without_the_model_is_not_fetched_again(web):
+    url = web.put("secret.zip", CHECKPOINT)
+    for _ in range(2):
+        with pytest.raises(UserError, match="what was fetched is kept"):
+            obtain(card(file="secret.index", url=url, member="models/other/checkpoint-9"), None)
+    assert len(web.asked) == 1
+    assert obtain_unread(card(file="secret.index", url=url, member="checkpoint-9")) == place("secret.index")
+    assert len(web.asked) == 1
+    assert not place("secret.index.archive").exists()
 
 
 @pytest.mark.parametrize(
     ("content", "member", "expected"),
     [
-        (CHECKPOINT, "models/other/checkpoint-9", "none of the files that are wanted is in it"),
+        (
+            CHECKPOINT,
+            "models/other/checkpoint-9",
+            "no entry models/other/checkpoint-9.index; its checkpoints are models/",
+        ),
+        (archive("a/x-1.index", "b/x-1.index"), "x-1", "'member' x-1 fits several files: a/x-1, b/x-1"),
+        (archive("a/x-1.index", "a/x-2.index"), "a/*", "'member' a/* fits several files: a/x-1, a/x-2"),
+        (archive("a/ax-1.index"), "x-1", "no entry x-1.index"),
         (archive("net.data"), "net", "the archive has no entry net.index"),
         (archive("../net.index"), "net", "leads out of the folder"),
         (CHECKPOINT[:-9], "models/secret/checkpoint-9", "cut or damaged"),

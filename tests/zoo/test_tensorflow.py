@@ -18,6 +18,7 @@ from robeval.values.card import Checkpoint, Input, ModelCard, Network
 from robeval.zoo import bundles, cards, checkpoints
 from robeval.zoo.archs import registry
 from robeval.zoo.crc32c import crc32c
+from robeval.zoo.formats import tensorflow_saved
 from robeval.zoo.inspect import inspect
 from robeval.zoo.layouts import fit, misfits
 from robeval.zoo.load import load_model
@@ -172,8 +173,9 @@ def test_a_network_that_was_never_in_tensorflow_does_not_fit(saved):
 
 def test_inspect_and_convert(saved, tmp_path):
     found = inspect(saved["madry_mnist"])
-    assert found.kind == bundles.KIND
-    assert [(each.network.arch, each.dataset) for each in found.fits] == [("madry_cnn", "mnist")]
+    assert found.kind == tensorflow_saved.NAME
+    assert [(each.network.arch, each.datasets[0]) for each in found.fits] == [("madry_cnn", "mnist")]
+    assert [each.network for each in inspect(saved["madry_cifar10"]).fits] == [NARROW]
     path = convert(saved["madry_mnist"], cards.load("madry_mnist_natural"), tmp_path)
     model = load_model(cards.load(str(path)), MNIST, 10)
     assert distance(model, "madry_mnist.npz", "logits") < 1e-5
@@ -252,7 +254,7 @@ def test_an_archive_is_read_as_it_is(saved, tmp_path, inside):
     path = packed(saved["madry_cifar10"], tmp_path / "secret.zip", inside)
     model = narrow(path, PER_IMAGE)
     assert distance(model, "madry_cifar10.npz", "standardised") < 1e-5
-    assert checkpoints.kind(path) == bundles.KIND
+    assert checkpoints.kind(path) == tensorflow_saved.NAME
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from robeval.errors import UserError
 from robeval.values.parameters import Count
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch, blocks
 from robeval.zoo.archs.same import Same
 
 Name = Literal["swish", "relu"]
@@ -111,10 +111,12 @@ class PreActResNet(nn.Module):
         return self.logits(self.activate(self.batchnorm(features)).mean(dim=(2, 3)))
 
 
-@arch(
-    "dm_wide_resnet",
-    variants=[{"depth": depth, "widen_factor": widen} for depth, widen in ((34, 10), (34, 20), (70, 16), (106, 16))],
-)
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    width = shapes["layer.0.block.0.conv_0.weight"][0]
+    return [{"depth": 6 * blocks(shapes, "layer.0.block.") + 4, "widen_factor": width // 16}]
+
+
+@arch("dm_wide_resnet", _settings)
 def dm_wide_resnet(
     shape: tuple[int, int, int],
     num_classes: int,

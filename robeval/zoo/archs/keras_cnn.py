@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robeval.values.parameters import Count
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch
 
 
 class KerasCNN(nn.Module):
@@ -35,7 +35,11 @@ class KerasCNN(nn.Module):
         return self.d2(F.relu(self.d1(self._features(x))))
 
 
-@arch("keras_cnn")
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    return [{"width": shapes["c1.weight"][0], "hidden": shapes["d1.weight"][0]}]
+
+
+@arch("keras_cnn", _settings)
 def keras_cnn(shape: tuple[int, int, int], num_classes: int, *, width: Count = 16, hidden: Count = 256) -> nn.Module:
     """As released with the defaults: 210,650 parameters on 28x28 grey images."""
     return KerasCNN(shape, num_classes, width, hidden)

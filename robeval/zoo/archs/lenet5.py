@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robeval.values.parameters import Count
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch
 
 
 class LeNet5(nn.Module):
@@ -29,7 +29,11 @@ class LeNet5(nn.Module):
         return self.linear2(F.relu(self.linear1(self._features(x))))
 
 
-@arch("lenet5")
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    return [{"width": shapes["conv1.weight"][0], "hidden": shapes["linear1.weight"][0]}]
+
+
+@arch("lenet5", _settings)
 def lenet5(shape: tuple[int, int, int], num_classes: int, *, width: Count = 32, hidden: Count = 200) -> nn.Module:
     """As released with the defaults: 648,226 parameters on 28x28 grey images."""
     return LeNet5(shape, num_classes, width, hidden)

@@ -5,8 +5,8 @@ from math import prod
 from torch import Tensor, nn
 
 from robeval.values.parameters import Count
-from robeval.zoo.archs.one_score import OneScore
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.one_score import two_logits
+from robeval.zoo.archs.registry import Shapes, arch
 
 
 class Linear(nn.Module):
@@ -18,14 +18,18 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, k) of images (n, c, h, w)."""
-        return self.fc(x.flatten(1))
+        scores = self.fc(x.flatten(1))
+        return two_logits(scores) if self.fc.out_features == 1 else scores
 
 
-@arch("linear", variants=[{"outputs": 1}])
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    return [{"outputs": 1}] if shapes["fc.weight"][0] == 1 else [{}]
+
+
+@arch("linear", _settings)
 def linear(shape: tuple[int, int, int], num_classes: int, *, outputs: Count | None = None) -> nn.Module:
     """One score for each class: 7,850 parameters on 28x28 grey images with ten classes.
 
     With `outputs = 1`, for two classes, it is the paper's: one score w.x + b whose sign decides.
     """
-    network = Linear(prod(shape), outputs or num_classes)
-    return OneScore(network) if outputs == 1 else network
+    return Linear(prod(shape), outputs or num_classes)

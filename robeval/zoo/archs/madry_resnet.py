@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robeval.values.parameters import Count
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch, blocks
 from robeval.zoo.archs.same import Same
 from robeval.zoo.variables import Variable
 
@@ -91,7 +91,16 @@ def _norm_variables(own: str, scope: str) -> dict[str, str]:
     return {f"{own}.{part}": f"{scope}/BatchNorm/{name}" for part, name in parts.items()}
 
 
-@arch("madry_resnet", variants=[{"widen_factor": 1}])
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    names = ("block1.layer.", "block1.layer.0.conv1.weight"), ("unit_1_", "unit_1_0/sub1/conv1/DW")
+    return [
+        {"units": blocks(shapes, prefix), "widen_factor": shapes[first][0] // 16}
+        for prefix, first in names
+        if first in shapes
+    ]
+
+
+@arch("madry_resnet", _settings)
 def madry_resnet(
     shape: tuple[int, int, int], num_classes: int, *, units: Count = 5, widen_factor: Count = 10
 ) -> nn.Module:

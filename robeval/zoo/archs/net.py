@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robeval.values.parameters import Count, NotNegative
-from robeval.zoo.archs.one_score import OneScore
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.one_score import two_logits
+from robeval.zoo.archs.registry import Shapes, arch
 
 
 class Net(nn.Module):
@@ -27,10 +27,15 @@ class Net(nn.Module):
         x = F.relu(F.max_pool2d(self.conv1(x), 2))
         x = F.relu(F.max_pool2d(F.dropout2d(self.conv2(x), self.drop, self.training), 2))
         x = F.dropout(F.relu(self.fc1(x.flatten(1))), self.drop, self.training)
-        return self.fc2(x)
+        scores = self.fc2(x)
+        return two_logits(scores) if self.fc2.out_features == 1 else scores
 
 
-@arch("net", variants=[{"outputs": 1}])
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    return [{"outputs": 1}] if shapes["fc2.weight"][0] == 1 else [{}]
+
+
+@arch("net", _settings)
 def net(
     shape: tuple[int, int, int], num_classes: int, *, drop: NotNegative = 0.5, outputs: Count | None = None
 ) -> nn.Module:
@@ -38,5 +43,4 @@ def net(
 
     With `outputs = 1` it is Net_binary, for two classes: one score whose sign decides.
     """
-    network = Net(shape, outputs or num_classes, drop)
-    return OneScore(network) if outputs == 1 else network
+    return Net(shape, outputs or num_classes, drop)

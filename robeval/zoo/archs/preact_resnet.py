@@ -10,7 +10,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch
 
 Start = Literal["input", "activation"]
 
@@ -63,7 +63,12 @@ def _layer(inputs: int, width: int, stride: int, shortcut_from: Start) -> nn.Seq
     return nn.Sequential(Block(inputs, width, stride, shortcut_from), Block(width, width, 1, shortcut_from))
 
 
-@arch("preact_resnet", variants=[{"final_norm": True, "shortcut_from": "activation"}])
+def _settings(shapes: Shapes) -> list[dict[str, object]]:
+    """Where shortcuts start, no shape tells; both known forms have it with or without the last normalisation."""
+    return [{"final_norm": True, "shortcut_from": "activation"} if "bn.weight" in shapes else {"final_norm": False}]
+
+
+@arch("preact_resnet", _settings)
 def preact_resnet(
     shape: tuple[int, int, int], num_classes: int, *, final_norm: bool = False, shortcut_from: Start = "input"
 ) -> nn.Module:

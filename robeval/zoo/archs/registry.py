@@ -2,7 +2,8 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -12,25 +13,29 @@ from robeval.errors import UserError, nearest, raise_together
 from robeval.values.parameters import resolve
 
 Build = Callable[..., nn.Module]
+Shapes = Mapping[str, tuple[int, ...]]
+Settings = Callable[[Shapes], Iterable[Mapping[str, Any]]]
 
 _CATALOG: dict[str, Build] = {}
-_VARIANTS: dict[str, tuple[Mapping[str, Any], ...]] = {}
+_SETTINGS: dict[str, Settings] = {}
 
 
-def arch(name: str, variants: Sequence[Mapping[str, Any]] = ()) -> Callable[[Build], Build]:
+def arch(name: str, settings: Settings = lambda _: [{}]) -> Callable[[Build], Build]:
     """Enter a building function `(shape, num_classes, *, ...) -> nn.Module` under `name`.
 
     `shape` is (channels, height, width); the keywords are the keys of a card's `[network]` section.
 
     Args:
-        variants: well-known keywords other than the defaults, tried when a file of weights is inspected.
+        settings: from the shapes of weights by name to the keywords of the network they are of, as far as the shapes
+            tell; several, the likeliest first, where they leave it open. For weights of another family it may return
+            anything, or raise a LookupError.
     """
 
     def enter(build: Build) -> Build:
         if name in _CATALOG:
             raise ValueError(f"two network families are called {name!r}")
         _CATALOG[name] = build
-        _VARIANTS[name] = ({}, *variants)
+        _SETTINGS[name] = settings
         return build
 
     return enter
@@ -43,9 +48,18 @@ def catalog() -> dict[str, Build]:
     return dict(sorted(_CATALOG.items()))
 
 
-def variants() -> list[tuple[str, Mapping[str, Any]]]:
-    """Every network family with each of its well-known keywords."""
-    return [(name, params) for name in catalog() for params in _VARIANTS[name]]
+def settings(name: str, shapes: Shapes) -> list[Mapping[str, Any]]:
+    """The keywords with which a network of the family might have weights of these shapes, the likeliest first."""
+    try:
+        return list(_SETTINGS[name](shapes))
+    except LookupError:
+        return []
+
+
+def blocks(shapes: Shapes, prefix: str) -> int:
+    """How many parts of a network are numbered behind this prefix of names."""
+    numbers = (re.match(re.escape(prefix) + r"(\d+)[./]", name) for name in shapes)
+    return len({each[1] for each in numbers if each})
 
 
 def build(name: str, params: Mapping[str, Any], shape: tuple[int, int, int], num_classes: int, where: str) -> nn.Module:

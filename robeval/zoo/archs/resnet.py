@@ -8,7 +8,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch, blocks
 
 
 class Basic(nn.Module):
@@ -91,7 +91,13 @@ _DEPTHS: dict[int, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {
 }
 
 
-@arch("resnet", variants=[{"depth": 34}, {"depth": 50}])
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    kind = Bottleneck if "layer1.0.conv3.weight" in shapes else Basic
+    counts = tuple(blocks(shapes, f"layer{i}.") for i in (1, 2, 3, 4))
+    return [{"depth": depth} for depth, known in _DEPTHS.items() if known == (kind, counts)]
+
+
+@arch("resnet", _settings)
 def resnet(shape: tuple[int, int, int], num_classes: int, *, depth: Literal[18, 34, 50] = 18) -> nn.Module:
     """ResNet-18 with the default: 11,173,962 parameters on CIFAR-10."""
     block, blocks = _DEPTHS[depth]

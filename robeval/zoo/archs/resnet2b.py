@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robeval.values.parameters import Count
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch
 
 
 class Block(nn.Module):
@@ -41,7 +41,11 @@ class ResNet2b(nn.Module):
         return self.linear2(F.relu(self.linear1(features)))
 
 
-@arch("resnet2b")
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    return [{"width": shapes["conv1.weight"][0], "hidden": shapes["linear1.weight"][0]}]
+
+
+@arch("resnet2b", _settings)
 def resnet2b(shape: tuple[int, int, int], num_classes: int, *, width: Count = 8, hidden: Count = 100) -> nn.Module:
     """As released with the defaults: 112,006 parameters on CIFAR-10."""
     return ResNet2b(shape, num_classes, width, hidden)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robeval.values.parameters import Share
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch, blocks
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -68,7 +68,12 @@ def _layer(count: int, inputs: int, width: int, stride: int, drop_rate: float) -
     return nn.Sequential(first, *(Bottleneck(4 * width, width, 1, drop_rate, first=False) for _ in range(count - 1)))
 
 
-@arch("resnet_imagenet", variants=[{"depth": 101}, {"depth": 152}])
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    counts = tuple(blocks(shapes, f"layer{i}.") for i in (1, 2, 3, 4))
+    return [{"depth": depth} for depth, known in BLOCKS.items() if known == counts]
+
+
+@arch("resnet_imagenet", _settings)
 def resnet_imagenet(
     shape: tuple[int, int, int], num_classes: int, *, depth: Literal[50, 101, 152] = 50, drop_rate: Share = 0.0
 ) -> nn.Module:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from robeval.errors import UserError
 from robeval.values.parameters import Count
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch, blocks
 
 
 class Block(nn.Module):
@@ -51,7 +51,11 @@ def _layer(blocks: int, width: int, wider: int, stride: int) -> nn.Sequential:
     return nn.Sequential(Block(width, wider, stride), *(Block(wider, wider, 1) for _ in range(blocks - 1)))
 
 
-@arch("resnet_option_a", variants=[{"depth": depth} for depth in (32, 44, 56, 110)])
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    return [{"depth": 6 * blocks(shapes, "layer1.") + 2}]
+
+
+@arch("resnet_option_a", _settings)
 def resnet_option_a(shape: tuple[int, int, int], num_classes: int, *, depth: Count = 20) -> nn.Module:
     """ResNet-20 with the default: 269,722 parameters on CIFAR-10. `depth` is 6 n + 2 for n blocks per layer."""
     if depth < 8 or (depth - 2) % 6:

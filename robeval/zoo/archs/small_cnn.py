@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from robeval.errors import UserError
 from robeval.values.parameters import Count, NotNegative
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch
 
 
 class SmallCNN(nn.Module):
@@ -57,7 +57,12 @@ class SmallCNN(nn.Module):
         return self.classifier(self.feature_extractor(x).flatten(1))
 
 
-@arch("small_cnn", variants=[{"width": 16, "hidden": 64, "padding": 1}, {"padding": 1}])
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    width, hidden = shapes["feature_extractor.conv1.weight"][0], shapes["classifier.fc1.weight"][0]
+    return [{"width": width, "hidden": hidden, "padding": padding} for padding in (0, 1)]
+
+
+@arch("small_cnn", _settings)
 def small_cnn(
     shape: tuple[int, int, int],
     num_classes: int,

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robeval.values.parameters import Count
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch
 
 
 class SmallCNNBN(nn.Module):
@@ -42,7 +42,12 @@ def _unit(channels: int, width: int, padding: int) -> tuple[nn.Module, ...]:
     return nn.Conv2d(channels, width, 3, padding=padding), nn.BatchNorm2d(width), nn.ReLU()
 
 
-@arch("small_cnn_bn")
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    width, hidden = shapes["features.0.weight"][0], shapes["fc1.weight"][0]
+    return [{"width": width, "hidden": hidden, "padding": padding} for padding in (0, 1)]
+
+
+@arch("small_cnn_bn", _settings)
 def small_cnn_bn(
     shape: tuple[int, int, int],
     num_classes: int,

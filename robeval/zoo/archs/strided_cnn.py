@@ -8,13 +8,17 @@ import torch
 from torch import nn
 
 from robeval.values.parameters import Count
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch
 
 
-@arch(
-    "strided_cnn",
-    variants=[{"width": 8, "wider": 16}, {"width": 32, "wider": 64, "kernel": 5, "padding": 2}],
-)
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    (width, _, kernel, _), wider, hidden = shapes["0.weight"], shapes["2.weight"][0], shapes["5.weight"][0]
+    own = {"width": width, "wider": wider, "kernel": kernel, "hidden": hidden}
+    # With the first padding, images of even size end at half of it.
+    return [{**own, "padding": padding} for padding in ((kernel - 1) // 2, kernel // 2, 1)]
+
+
+@arch("strided_cnn", _settings)
 def strided_cnn(
     shape: tuple[int, int, int],
     num_classes: int,

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from robeval.errors import UserError
 from robeval.values.parameters import Count, NotNegative
-from robeval.zoo.archs.registry import arch
+from robeval.zoo.archs.registry import Shapes, arch, blocks
 
 
 class Block(nn.Module):
@@ -65,13 +65,12 @@ class WideResNet(nn.Module):
         return self.fc(pooled.flatten(1))
 
 
-@arch(
-    "wide_resnet",
-    variants=[
-        {"depth": depth, "widen_factor": widen}
-        for depth, widen in ((16, 2), (16, 4), (28, 4), (28, 10), (34, 15), (34, 20), (40, 10), (70, 16))
-    ],
-)
+def _settings(shapes: Shapes) -> list[dict[str, int]]:
+    width = shapes["block1.layer.0.conv1.weight"][0]
+    return [{"depth": 6 * blocks(shapes, "block1.layer.") + 4, "widen_factor": width // 16}]
+
+
+@arch("wide_resnet", _settings)
 def wide_resnet(
     shape: tuple[int, int, int],
     num_classes: int,

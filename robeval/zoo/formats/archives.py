@@ -12,13 +12,18 @@ def is_archive(head: bytes) -> bool:
     return head.startswith(b"PK")
 
 
-def has_code(path: Path) -> bool:
-    """Whether the archive is one that TorchScript wrote; of a damaged one, no."""
+def written_by(head: bytes, path: Path) -> str:
+    """Who wrote the zip archive, by the names in it: "torch.save" if they do not tell; "" if it is no archive."""
+    if not is_archive(head):
+        return ""
     try:
         with zipfile.ZipFile(path) as archive:
-            return any("/code/" in name for name in archive.namelist())
+            names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        return False
+        names = []
+    if any(name.endswith(".index") for name in names):
+        return "TensorFlow"
+    return "TorchScript" if any("/code/" in name for name in names) else "torch.save"
 
 
 def opened(data: bytes, path: Path) -> zipfile.ZipFile:

@@ -14,7 +14,7 @@ from robeval.zoo.formats.refusals import SAFE, brief, damaged, needs_code
 from robeval.zoo.formats.registry import file_format
 
 
-@file_format("torch.save, zip archive", lambda head, path: archives.is_archive(head) and not archives.has_code(path))
+@file_format("torch.save, zip archive", lambda head, path: archives.written_by(head, path) == "torch.save")
 def read_archive(data: bytes, path: Path) -> object:
     """What was saved, as far as it is tensors and plain values.
 

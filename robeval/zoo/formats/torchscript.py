@@ -35,7 +35,7 @@ TYPED = ("torch.jit._pickle build_", "torch.jit._pickle restore_type_tag")
 MOST = 100_000  # parts of a module
 
 
-@file_format("TorchScript archive", lambda head, path: archives.is_archive(head) and archives.has_code(path))
+@file_format("TorchScript archive", lambda head, path: archives.written_by(head, path) == "TorchScript")
 def read(data: bytes, path: Path) -> object:
     """The tensors of the module and its parts, by the names that its `state_dict` would give them.
 

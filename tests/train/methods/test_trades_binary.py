@@ -70,8 +70,8 @@ def test_the_network_of_one_score_is_for_it():
     net = build("net", {"outputs": 1}, (1, 28, 28), 2, "card").train()
     loss = trades_binary(batch(net, classes=2, shape=(1, 28, 28)), net, **HOW)
     loss.backward()
-    assert net.network.fc2.weight.grad.shape == (1, 50)
-    assert net.network.fc2.weight.grad.any()
+    assert net.fc2.weight.grad.shape == (1, 50)
+    assert net.fc2.weight.grad.any()
 
 
 def test_three_classes_are_refused():
