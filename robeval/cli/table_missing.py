@@ -1,8 +1,7 @@
 """Why a cell of a published table has no measured number, and what would make it."""
 
-from pathlib import Path
-
 from robeval import shelf
+from robeval.cli.table_options import Options
 from robeval.cli.table_work import Models, in_one_line
 from robeval.datasets import registry as datasets
 from robeval.errors import UserError
@@ -14,10 +13,10 @@ from robeval.values.paper import Ask, PaperCell, PaperTable
 class Missing:
     """Says it of one table at one scale; each model, suite and data set is looked for once."""
 
-    def __init__(self, table: PaperTable, scale: str, out: Path, data_root: Path | None) -> None:
-        self._table, self._scale, self._out = table, scale, out
-        self._roots = datasets.data_roots(data_root)
-        self._models = Models(table, out)
+    def __init__(self, table: PaperTable, options: Options) -> None:
+        self._table, self._scale, self._out = table, options.scale, options.out
+        self._roots = datasets.data_roots(options.data_root)
+        self._models = Models(table, options.out)
         self._answers: dict[tuple[str, str], str] = {}
 
     def __call__(self, entry: Entry) -> str:

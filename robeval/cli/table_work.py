@@ -1,7 +1,7 @@
 """What a published table needs computed: models to train, suites to run."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ from rich.console import Console
 
 from robeval import api, shelf
 from robeval.cli.session import run_shown
+from robeval.cli.table_options import Options
 from robeval.datasets import registry as datasets
 from robeval.errors import UserError
 from robeval.ledger.store import Ledger
@@ -23,18 +24,6 @@ from robeval.values.paper import Ask, PaperTable
 from robeval.values.suite import Suite
 from robeval.zoo import cards, checkpoints
 from robeval.zoo.archs.registry import build
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run; as the options of `robeval run`."""
-
-    out: Path
-    limit: int | None = None
-    microbatch: int | None = None
-    data_root: Path | None = None
-    device: str = "auto"
-    seed: int = 0
 
 
 class Models:
@@ -98,9 +87,9 @@ class Models:
         return name if name in self._known else self.card(name).where
 
 
-def work(table: PaperTable, scale: str, options: Options, console: Console) -> int:
+def work(table: PaperTable, options: Options, console: Console) -> int:
     """Train and run what the table wants and can have; the number of cells that failed. Says what it cannot have."""
-    asks = [ask for ask in table.asks(scale) if not ask.finding]
+    asks = [ask for ask in table.asks(options.scale) if not ask.finding]
     models, device = Models(table, options.out), choose_device(options.device)
     due, lost = _sorted_out(models, asks)
     asks = [ask for ask in asks if ask.model not in lost and ask.source not in lost]

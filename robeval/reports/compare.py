@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from robeval.reports import lookup
-from robeval.reports.measure import wilson
+from robeval.values.interval import wilson
 from robeval.values.paper import ACCURACIES, Ask, PaperCell, PaperTable
 
 PUBLISHED_ONLY = "published only"

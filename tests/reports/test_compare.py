@@ -14,6 +14,7 @@ from robeval.ledger.store import Ledger
 from robeval.reports import findings, measure, paper_page, paper_table, papers
 from robeval.reports.compare import compare, order
 from robeval.values.cell import DataSlice
+from robeval.values.interval import wilson
 from robeval.values.measurement import Finding, Measured, Question
 from robeval.values.paper import Ask, PaperCell, PaperTable
 
@@ -68,13 +69,13 @@ def test_verdicts(results, published, tolerance, verdict, difference):
     assert entry.verdict == verdict
     assert entry.found.value == pytest.approx(60)
     assert entry.difference == (None if difference is None else pytest.approx(difference))
-    low, high = measure.wilson(120, 200)
+    low, high = wilson(120, 200)
     assert (entry.found.low, entry.found.high, entry.found.n) == (100 * low, 100 * high, 200)
 
 
 def test_natural_accuracy_has_an_interval_of_its_own(results):
     found = one(cell("90.0", NATURAL), results).found
-    assert (found.low / 100, found.high / 100) == pytest.approx(measure.wilson(180, 200))
+    assert (found.low / 100, found.high / 100) == pytest.approx(wilson(180, 200))
 
 
 @pytest.mark.parametrize(
