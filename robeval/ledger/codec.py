@@ -33,7 +33,7 @@ def encode(result: CellResult) -> bytes:
         "source": cell.source,
         "seed": cell.seed,
     }
-    columns = result.verdicts.columns()
+    columns = result.verdicts.columns() | dict(result.more)
     header["sha256"] = parquet.checksum(header, columns)
     return parquet.encode(header, same, columns)
 
@@ -46,10 +46,10 @@ def decode(content: bytes) -> CellResult:
     """
     try:
         header, columns = parquet.decode(content, _SAME)
-        verdicts = Verdicts(**{each.name: columns[each.name] for each in fields(Verdicts)})
-        if header.pop("sha256") != parquet.checksum(header, verdicts.columns()):
+        if header.pop("sha256") != parquet.checksum(header, columns):
             raise ValueError("its content is not what its checksum says")
-        return CellResult(_cell(header["cell"]), verdicts, header["seconds"], header["made_with"])
+        verdicts = Verdicts(**{each.name: columns.pop(each.name) for each in fields(Verdicts)})
+        return CellResult(_cell(header["cell"]), verdicts, header["seconds"], header["made_with"], columns)
     except parquet.BROKEN as error:
         raise ValueError(f"not a cell file: {error}") from error
 
