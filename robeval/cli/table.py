@@ -126,13 +126,14 @@ def _run(tables: Sequence[PaperTable], options: Options) -> int:
 
 
 def _known(asks: Sequence[Ask], out: Path) -> "tuple[DataFrame, list[dict[str, Any]]]":
-    """All that the ledger has of some numbers, read once: results of attacks, and rows of measures."""
+    """All that the ledger has of some numbers, read once: results of attacks, and rows of measures and transfers."""
     from robeval.ledger.store import Ledger
-    from robeval.reports import findings, measure
+    from robeval.reports import findings, measure, transfer
 
     ledger = Ledger(out)
     wanted = {ask.group for ask in asks}
-    return measure.results(ledger, [plan for plan in ledger.plans() if plan.group in wanted]), findings.rows(ledger)
+    plans = [plan for plan in ledger.plans() if plan.group in wanted]
+    return measure.results(ledger, plans), findings.rows(ledger) + transfer.rows(ledger, plans)
 
 
 def _print(table: PaperTable, entries: "list[Entry]", scale: str, explain: "Explain", form: str) -> None:

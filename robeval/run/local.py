@@ -63,7 +63,7 @@ class Local:
         listen: Callable[[Progress], None] | None = None,
         sources: Sequence[LoadedModel] = (),
         keep: Callable[[Cell, Tensor], None] | None = None,
-        share: Callable[[Cell, Made], None] = lambda _, __: None,
+        share: Callable[[Cell, Made], None] | None = None,
     ) -> None:
         self._models, self._samples, self._ledger, self._device = models, samples, ledger, device
         self._microbatch, self._listen, self._keep = microbatch, listen, keep
@@ -126,7 +126,8 @@ class Local:
                     lambda source: make(cell, source, x, y, self._on_step(cell), self._ids(cell)),
                 ),
             )
-            self._share(cell, self._made[1])
+            if self._share:
+                self._share(cell, self._made[1])
         return self._made[1]
 
     def _ids(self, cell: Cell) -> Tensor:
