@@ -9,11 +9,12 @@ import pandas as pd
 
 from robeval.reports import lookup, transfer
 from robeval.values.interval import wilson
-from robeval.values.paper import Ask, PaperCell, PaperTable
+from robeval.values.paper import STAND_IN, Ask, PaperCell, PaperTable
 
 PUBLISHED_ONLY = "published only"
 NOT_MEASURED = "not measured"  # nor is anything published
 OTHER_DATA = "other data"
+OTHER_NETWORKS = "other networks"
 DIFFERS = "DIFFERS"
 
 
@@ -52,7 +53,7 @@ class Entry:
     def difference(self) -> float | None:
         """Measured minus published; None where there is no comparison."""
         published = self.cell.number
-        if self.found is None or published is None or self.verdict == OTHER_DATA:
+        if self.found is None or published is None or self.verdict in (OTHER_DATA, OTHER_NETWORKS):
             return None
         return self.found.value - published
 
@@ -126,6 +127,8 @@ def _verdict(entry: Entry, known: Mapping[tuple[str, str, str], Any]) -> str:
         return PUBLISHED_ONLY if cell.published else NOT_MEASURED
     if entry.is_miniature:
         return OTHER_DATA
+    if entry.reading == STAND_IN:
+        return OTHER_NETWORKS
     if published is None:
         return "measured"
     apart = abs(found.value - published)

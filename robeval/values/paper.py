@@ -7,6 +7,8 @@ from typing import Any, Literal, get_args
 Scale = Literal["paper", "digits"]
 SCALES: tuple[str, ...] = get_args(Scale)
 
+STAND_IN = "stand_in"  # the reading whose networks are others than those of the paper
+
 ACCURACIES = ("natural_accuracy", "robust_accuracy")
 
 

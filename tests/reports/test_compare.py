@@ -114,6 +114,15 @@ def test_the_miniature_is_not_held_against_the_paper(results):
     assert entry.found.value == pytest.approx(60)
 
 
+def test_networks_that_stand_in_are_not_held_against_the_paper(results):
+    asks = {"paper": {"stand_in": ROBUST, "paper": replace(ROBUST, model="lost")}}
+    both = table(cell("10.00", asks=asks), readings={"paper": "theirs", "stand_in": "others"})
+    other, own = compare(both, results, [])
+    assert (other.verdict, other.difference, other.found.value) == ("other networks", None, pytest.approx(60))
+    assert own.verdict == "published only"
+    assert "| own | 1 | 0 | 0 | 0 | A table |" in paper_page.page([both], [[other, own]], [[]])
+
+
 def test_a_gap_has_newcombes_interval(tmp_path):
     """56 of 70 against 48 of 80: 0.0524 to 0.3339 in Newcombe (1998), Table II, method 10."""
     ledger = Ledger(tmp_path)
