@@ -23,10 +23,12 @@ from robeval.reports import measure
 from robeval.reports.write import as_markdown, write_reports
 from robeval.run.bench import choose_device
 from robeval.run.drive import Outcome, execute
+from robeval.run.engine import Made
 from robeval.run.local import Local, Progress
 from robeval.run.plan import make_plan, resolved
 from robeval.suites import load as suites
 from robeval.values.card import ModelCard
+from robeval.values.cell import Cell
 from robeval.values.plan import Plan
 from robeval.values.suite import Suite
 from robeval.zoo import cards, factory
@@ -36,6 +38,7 @@ from robeval.zoo.obtain import obtain
 
 Model = str | Path | ModelCard | nn.Module
 Data = tuple[Any, Any]
+Share = Callable[[Cell, Made], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +209,17 @@ def run(
     out: Path,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
     on_progress: Callable[[Progress], None] | None = None,
+    share: Share | None = None,
 ) -> Evaluation:
-    """Run what the ledger in `out` does not have yet, and write its reports."""
+    """Run what the ledger in `out` does not have yet, and write its reports.
+
+    Args:
+        share: given what is made on the source for all targets.
+    """
     ledger = Ledger(out)
     sources = [job.source] if job.source else []
-    executor = Local(job.models, job.samples, ledger, job.device, job.microbatch, on_progress, sources)
+    about = job.models, job.samples, ledger, job.device, job.microbatch, on_progress, sources
+    executor = Local(*about, share=share)
     failed = execute(job.plan, ledger, executor, on_outcome)
     write_reports(ledger)
     table = measure.results(ledger, job.plan.models)

@@ -114,6 +114,33 @@ def measure(
         return replace(found, ledger=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is to be measured, read and checked, and not begun.
+
+    Attributes:
+        due: each question, be its answer in the ledger or not.
+        job: the attacks that a measure of verdicts needs; for a measure of models nothing to run.
+    """
+
+    entry: Entry
+    due: list[Asked]
+    job: api.Job | None = None
+
+
+def prepare(name: str, params: Mapping[str, Any], asked: Request, ledger: Ledger) -> Prepared:
+    """Read and check everything that measuring needs.
+
+    Raises:
+        UserError: something given cannot be used.
+    """
+    entry = find(name)
+    raise_together(list(_unfit(entry, asked)))
+    keywords = resolved(entry, params)
+    about = {"model": _of_models, "data": _of_data, "verdicts": _of_verdicts, "theory": _of_theory}[entry.about]
+    return about(entry, keywords, asked, ledger)
+
+
 def run(
     name: str,
     params: Mapping[str, Any],
@@ -128,15 +155,13 @@ def run(
         attack: runs the suite of a measure of verdicts.
         listen: told the share that is done of a question.
     """
-    entry = find(name)
-    raise_together(list(_unfit(entry, asked)))
-    keywords = resolved(entry, params)
     ledger = Ledger(out)
-    prepare = {"model": _of_models, "data": _of_data, "verdicts": _of_verdicts, "theory": _of_theory}[entry.about]
-    due = prepare(entry, keywords, asked, ledger, attack)
-    answers = [answer(each, ledger, partial(listen, each.question)) for each in due]
+    ready = prepare(name, params, asked, ledger)
+    if ready.entry.about == "verdicts" and ready.job:
+        attack(ready.job, out)  # as far as its cells are not in the ledger
+    answers = [answer(each, ledger, partial(listen, each.question)) for each in ready.due]
     write_findings(ledger)
-    notes = dict.fromkeys([*(note for each in due for note in each.notes), *ledger.notes()])
+    notes = dict.fromkeys([*(note for each in ready.due for note in each.notes), *ledger.notes()])
     return Measurement(findings.table_of(answers), _samples_of(answers), out, tuple(notes))
 
 
@@ -164,17 +189,18 @@ def _unfit(entry: Entry, asked: Request) -> Iterator[UserError]:
         yield UserError(f"{asked.limit} samples cannot be measured", where="--limit", fix="Give 1 or more.")
 
 
-def _of_theory(entry: Entry, params: dict[str, Any], asked: Request, ledger: Ledger, attack: Run) -> list[Asked]:
-    return [measuring.of_theory(Question(entry.name, params, seed=asked.seed, version=entry.version), entry)]
+def _of_theory(entry: Entry, params: dict[str, Any], asked: Request, ledger: Ledger) -> Prepared:
+    question = Question(entry.name, params, seed=asked.seed, version=entry.version)
+    return Prepared(entry, [measuring.of_theory(question, entry)])
 
 
-def _of_data(entry: Entry, params: dict[str, Any], asked: Request, ledger: Ledger, attack: Run) -> list[Asked]:
+def _of_data(entry: Entry, params: dict[str, Any], asked: Request, ledger: Ledger) -> Prepared:
     samples = _split(asked, asked.data, asked.split)
     same = asked.split == "train" and asked.data is None and asked.reference is None
     reference = samples if same else _split(asked, asked.reference, "train")
     data = _slice(samples, asked.limit)
     question = Question(entry.name, params, data=data, reference=reference.content, version=entry.version)
-    return [measuring.of_data(question, entry, samples, reference)]
+    return Prepared(entry, [measuring.of_data(question, entry, samples, reference)])
 
 
 def _split(asked: Request, data: api.Data | None, split: str) -> Samples:
@@ -190,7 +216,7 @@ def _slice(samples: Samples, limit: int | None) -> DataSlice:
     return DataSlice(samples.dataset, samples.split, samples.content, 0, stop)
 
 
-def _of_models(entry: Entry, params: dict[str, Any], asked: Request, ledger: Ledger, attack: Run) -> list[Asked]:
+def _of_models(entry: Entry, params: dict[str, Any], asked: Request, ledger: Ledger) -> Prepared:
     """The checks of a model that is attacked are those of one that is measured, so it is planned as an attack."""
     threat = ThreatModel(params.get("norm", "linf"), params.get("eps", 0.0))
     spec = AttackSpec(entry.name, "fgsm" if entry.gradients else "clean", threat)
@@ -208,18 +234,13 @@ def _of_models(entry: Entry, params: dict[str, Any], asked: Request, ledger: Led
         Question(entry.name, params, each.id, each.fingerprint, data, seed=asked.seed, version=entry.version)
         for each in job.models.values()
     ]
-    return [measuring.of_model(question, entry, local, job.notes) for question in questions]
+    return Prepared(entry, [measuring.of_model(question, entry, local, job.notes) for question in questions], job)
 
 
-def _of_verdicts(entry: Entry, params: dict[str, Any], asked: Request, ledger: Ledger, attack: Run) -> list[Asked]:
-    """The suite is run, as far as its cells are not in the ledger."""
+def _of_verdicts(entry: Entry, params: dict[str, Any], asked: Request, ledger: Ledger) -> Prepared:
     if asked.suite is None:
         raise AssertionError("what is missing has been reported")
-    job = _prepared(asked.suite, asked)
-    for plan in job.plan.models:
-        measuring.counted(plan)  # before anything runs
-    attack(job, ledger.root)
-    found = []
+    job, found = _prepared(asked.suite, asked), []
     for plan in job.plan.models:
         cells = tuple(key for row in measuring.counted(plan) for keys in row.keys for key in keys)
         weights = job.models[plan.model].fingerprint
@@ -228,7 +249,7 @@ def _of_verdicts(entry: Entry, params: dict[str, Any], asked: Request, ledger: L
             entry.name, params, plan.model, weights, data, "", plan.suite, cells, asked.seed, entry.version
         )
         found.append(measuring.of_verdicts(question, entry, plan, ledger, job.samples))
-    return found
+    return Prepared(entry, found, job)
 
 
 def _prepared(suite: str | Path | Suite, asked: Request) -> api.Job:

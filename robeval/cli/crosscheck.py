@@ -60,11 +60,8 @@ def command(
             given = (data, checkpoint, data_root, device, microbatch, limit, seed, None, sample, listen)
             job = api.prepare(model, check.suite, *given)
         evaluation = run_shown(console, job, out)
-        for table in (
-            agreement.agreement(evaluation.samples, check.pairs, asked.id),
-            agreement.costs(evaluation.table, evaluation.samples, check.pairs, asked.id),
-        ):
-            wide.print(terminal.render(table))
+        wide.print(terminal.render(agreement.agreement(evaluation.samples, check.pairs, asked.id)))
+        wide.print(terminal.render(agreement.costs(evaluation.table, evaluation.samples, check.pairs, asked.id)))
         for line in check.skipped:
             console.print(f"  skipped: {line}", markup=False, soft_wrap=True)
         ends.check(evaluation.failed, out)

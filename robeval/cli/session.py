@@ -22,8 +22,8 @@ def run_jobs(jobs: Sequence[api.Job], out: Path) -> None:
     ends.check(sum(each.failed for each in found), out)
 
 
-def run_shown(console: Console, job: api.Job, out: Path) -> api.Evaluation:
-    """Say what is to be done, and run it while it is shown."""
+def run_shown(console: Console, job: api.Job, out: Path, share: api.Share | None = None) -> api.Evaluation:
+    """Say what is to be done, and run it while it is shown; `share` as `api.run` takes it."""
     ledger = Ledger(out)
     due = list({cell.key: cell for task in pending(job.plan, ledger) for cell in task.cells}.values())
     for line in (*job.notes, *ledger.notes()):
@@ -32,4 +32,4 @@ def run_shown(console: Console, job: api.Job, out: Path) -> api.Evaluation:
     cells = f"{len(due)} of {len(job.plan.cells)} cells to run on {job.device}{seen}, into {out}"
     console.print(cells, markup=False, soft_wrap=True)
     with Screen(console, due) as screen:
-        return api.run(job, out, screen.on_outcome, screen.on_progress)
+        return api.run(job, out, screen.on_outcome, screen.on_progress, share)

@@ -1,15 +1,18 @@
 """`robeval table`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from robeval.cli import ends, options
-from robeval.values.paper import SCALES, PaperTable
+from robeval.cli import ends
+from robeval.cli.table_options import Options, shared
+from robeval.values.paper import SCALES, Ask, PaperTable
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from robeval.reports.compare import Entry
     from robeval.reports.paper_table import Explain
 
@@ -60,114 +63,77 @@ def _counts(table: PaperTable) -> tuple[int, ...]:
     return printed, *(sum(scale in cell.asks for cell in cells) for scale in SCALES)
 
 
-def _shared(function: Callable[..., None]) -> Callable[..., None]:
-    """The options of both commands below."""
-    sizes = "The paper's own data and networks, or the embedded digits in miniature."
-    own = (
-        click.option("--scale", type=click.Choice(SCALES), default="paper", show_default=True, help=sizes),
-        click.option("--run", "is_run", is_flag=True, help="First compute what is missing and can be computed."),
-    )
-    common = options.out, options.limit, options.microbatch, options.data_root, options.device, options.seed
-    for option in reversed((*own, *common)):
-        function = option(function)
-    return function
-
-
 @command.command()
 @click.argument("table")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="terminal", show_default=True)
-@_shared
-def show(
-    table: str,
-    form: str,
-    scale: str,
-    is_run: bool,
-    out: Path,
-    limit: int | None,
-    microbatch: int | None,
-    data_root: Path | None,
-    device: str,
-    seed: int,
-) -> None:
+@shared
+def show(table: str, form: str, options: Options) -> None:
     """Show TABLE (`robeval table list`, or a TOML file): measured, published, and how they differ.
 
     Measured numbers come from the ledger folder. A cell that the ledger does not have is "published only", and a
     note says what would make it.
     """
-    with ends.kept(out):
+    with ends.kept(options.out):
+        from robeval.cli.table_missing import Missing
         from robeval.reports import papers
+        from robeval.reports.compare import compare
 
         paper = papers.load(table)
-        failed = _run([paper], scale, out, limit, microbatch, data_root, device, seed) if is_run else 0
-        explain, entries = _compared(paper, scale, out, data_root)
-        _print(paper, entries, scale, explain, form)
-        if not (out / "plans").is_dir():
-            click.echo(f"robeval: there is no ledger in {out}; with --run, the command makes one", err=True)
-        ends.check(failed, out)
+        failed = _run([paper], options)
+        entries = compare(paper, *_known(paper.asks(options.scale), options.out), options.scale)
+        _print(paper, entries, options.scale, Missing(paper, options), form)
+        if not any((options.out / name).is_dir() for name in ("plans", "measures")):
+            click.echo(f"robeval: there is no ledger in {options.out}; with --run, the command makes one", err=True)
+        ends.check(failed, options.out)
 
 
 @command.command()
-@_shared
-def page(
-    scale: str,
-    is_run: bool,
-    out: Path,
-    limit: int | None,
-    microbatch: int | None,
-    data_root: Path | None,
-    device: str,
-    seed: int,
-) -> None:
+@shared
+def page(options: Options) -> None:
     """Print all tables as one Markdown page (docs/results/papers.md), with the cells that have been measured.
 
     With --run, what is missing at the given scale is computed first.
     """
-    with ends.kept(out):
+    with ends.kept(options.out):
         from robeval.reports import paper_page, papers
+        from robeval.reports.compare import compare
 
         tables = list(papers.catalog().values())
-        failed = _run(tables, scale, out, limit, microbatch, data_root, device, seed) if is_run else 0
-        found = {size: [_compared(each, size, out, data_root)[1] for each in tables] for size in SCALES}
+        failed = _run(tables, options)
+        known = _known([ask for table in tables for scale in SCALES for ask in table.asks(scale)], options.out)
+        found = {scale: [compare(each, *known, scale) for each in tables] for scale in SCALES}
         click.echo(paper_page.page(tables, found["paper"], found["digits"]), nl=False)
-        ends.check(failed, out)
+        ends.check(failed, options.out)
 
 
-def _run(
-    tables: Sequence[PaperTable],
-    scale: str,
-    out: Path,
-    limit: int | None,
-    microbatch: int | None,
-    data_root: Path | None,
-    device: str,
-    seed: int,
-) -> int:
-    """Compute what is missing, told on stderr, so that stdout has the tables only; the number of failed cells."""
+def _run(tables: Sequence[PaperTable], options: Options) -> int:
+    """Compute what is missing, if that is asked for; the number of failed cells.
+
+    What is done is told on stderr, so that stdout has the tables only.
+    """
+    if not options.is_run:
+        return 0
     from rich.console import Console
 
-    from robeval.cli.table_work import Options, work
+    from robeval.cli.table_work import work
 
-    how = Options(out, limit, microbatch, data_root, device, seed)
     console = Console(stderr=True, highlight=False)
     failed = 0
     for table in tables:
         console.print(f"{table.id}: {table.title}", markup=False, soft_wrap=True)
-        failed += work(table, scale, how, console)
+        failed += work(table, options, console)
     return failed
 
 
-def _compared(table: PaperTable, scale: str, out: Path, data_root: Path | None) -> "tuple[Explain, list[Entry]]":
-    """What the ledger has of the table, and who says what is missing."""
-    from robeval.cli.table_missing import Missing
+def _known(asks: Sequence[Ask], out: Path) -> "tuple[DataFrame, list[dict[str, Any]]]":
+    """All that the ledger has of some numbers, read once: results of attacks, and rows of measures and transfers."""
     from robeval.ledger.store import Ledger
-    from robeval.reports import findings, measure
-    from robeval.reports.compare import compare
+    from robeval.reports import findings, measure, transfer
 
     ledger = Ledger(out)
-    wanted = {ask.group for ask in table.asks(scale)}
-    results = measure.results(ledger, [plan for plan in ledger.plans() if plan.group in wanted])
-    entries = compare(table, results, findings.rows(ledger), scale)
-    return Missing(table, scale, out, data_root), entries
+    wanted = {ask.group for ask in asks}
+    plans = [plan for plan in ledger.plans() if plan.group in wanted]
+    return measure.results(ledger, plans), findings.rows(ledger) + transfer.rows(ledger, plans)
 
 
 def _print(table: PaperTable, entries: "list[Entry]", scale: str, explain: "Explain", form: str) -> None:

@@ -1,9 +1,8 @@
 """Why a cell of a published table has no measured number, and what would make it."""
 
-from pathlib import Path
-
 from robeval import shelf
-from robeval.cli.table_work import Models, in_one_line
+from robeval.cli.table_models import Models, in_one_line
+from robeval.cli.table_options import Options
 from robeval.datasets import registry as datasets
 from robeval.errors import UserError
 from robeval.reports.compare import Entry
@@ -14,10 +13,10 @@ from robeval.values.paper import Ask, PaperCell, PaperTable
 class Missing:
     """Says it of one table at one scale; each model, suite and data set is looked for once."""
 
-    def __init__(self, table: PaperTable, scale: str, out: Path, data_root: Path | None) -> None:
-        self._table, self._scale, self._out = table, scale, out
-        self._roots = datasets.data_roots(data_root)
-        self._models = Models(table, out)
+    def __init__(self, table: PaperTable, options: Options) -> None:
+        self._table, self._scale, self._out = table, options.scale, options.out
+        self._roots = datasets.data_roots(options.data_root)
+        self._models = Models(table, options.out)
         self._answers: dict[tuple[str, str], str] = {}
 
     def __call__(self, entry: Entry) -> str:
@@ -36,12 +35,16 @@ class Missing:
         return cell.needs or ("a setting or a formula: nothing to measure" if cell.published else "")
 
     def _part(self, ask: Ask, cell: PaperCell) -> str:
+        found = [self._model(name, cell.needs) for name in (ask.model, ask.source) if name]
         if ask.finding:
-            model = self._model(ask.model, cell.needs) if ask.model else ""
-            return model or f"not in {self._out}: `{_measuring(ask)} --out {self._out}` makes it"
-        models = [name for name in (ask.model, ask.source) if name]
-        found = [self._model(name, cell.needs) for name in models] + [self._suite(ask.suite)]
-        return next(filter(None, found), f"not in {self._out}: `{self._command()}` makes it")
+            suite, dataset = (str(ask.finding.get(key, "")) for key in ("suite", "dataset"))
+            found += [self._suite(suite)] if suite else []
+            found += [self._data(dataset, str(ask.finding.get("split", "test")))] if dataset else []
+            command = f"{_measuring(ask)} --out {self._out}"
+        else:
+            found.append(self._suite(ask.suite))
+            command = self._command()
+        return next(filter(None, found), f"not in {self._out}: `{command}` makes it")
 
     def _command(self) -> str:
         scale = "" if self._scale == "paper" else f" --scale {self._scale}"
@@ -64,7 +67,16 @@ class Missing:
         if key not in self._answers:
             try:
                 suite = suites.load(name, self._table.id)
-                datasets.load(suite.dataset, suite.split, self._roots)
+                self._answers[key] = self._data(suite.dataset, suite.split)
+            except UserError as error:
+                self._answers[key] = in_one_line(error)
+        return self._answers[key]
+
+    def _data(self, name: str, split: str) -> str:
+        key = f"data {name}", split
+        if key not in self._answers:
+            try:
+                datasets.load(name, split, self._roots)
                 self._answers[key] = ""
             except UserError as error:
                 self._answers[key] = in_one_line(error)

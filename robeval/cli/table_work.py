@@ -1,108 +1,53 @@
-"""What a published table needs computed: models to train, suites to run."""
+"""Computing what a published table wants: models to train, suites to run, measures to take."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from rich.console import Console
 
-from robeval import api, shelf
+from robeval import api
+from robeval.cli import table_cost
 from robeval.cli.session import run_shown
-from robeval.datasets import registry as datasets
+from robeval.cli.table_measures import Measures
+from robeval.cli.table_models import Models, in_one_line
+from robeval.cli.table_options import Options
 from robeval.errors import UserError
 from robeval.ledger.store import Ledger
 from robeval.run import estimate
 from robeval.run.bench import choose_device
-from robeval.run.plan import pending, resolved
+from robeval.run.plan import resolved
 from robeval.suites import load as suites
-from robeval.train import recipe as recipes
-from robeval.train.loop import train
-from robeval.values.card import ModelCard
 from robeval.values.paper import Ask, PaperTable
 from robeval.values.suite import Suite
-from robeval.zoo import cards, checkpoints
-from robeval.zoo.archs.registry import build
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run; as the options of `robeval run`."""
+def work(table: PaperTable, options: Options, console: Console) -> int:
+    """Train, run and measure what the table wants and can have; the number of cells that failed.
 
-    out: Path
-    limit: int | None = None
-    microbatch: int | None = None
-    data_root: Path | None = None
-    device: str = "auto"
-    seed: int = 0
-
-
-class Models:
-    """The models that a table names: from the shelf, or trained here, into the ledger folder."""
-
-    def __init__(self, table: PaperTable, out: Path) -> None:
-        self._recipes = table.recipes
-        self._trained = out / "trained"
-        self._known = shelf.names(shelf.CARDS)
-
-    def card(self, name: str) -> ModelCard:
-        """The model's card; that of one trained here says how, and where it was trained has its weights.
-
-        Raises:
-            UserError: there is none.
-        """
-        if name in self._known:
-            return cards.load(name, "table")
-        if name not in self._recipes:
-            fix = f"With weights of your own, add zoo/cards/{name}.toml."
-            raise UserError(f"there is no card '{name}'", where="table", fix=fix)
-        recipe = self._recipes[name]
-        wanted = recipe.card(name, cards.load(recipe.like, "table"))
-        path = self._trained / "cards" / f"{name}.toml"
-        made = cards.load(str(path)) if path.is_file() else wanted
-        return made if (made.training, made.network) == (wanted.training, wanted.network) else wanted
-
-    def is_due(self, name: str) -> bool:
-        """Whether it has to be trained first.
-
-        Raises:
-            UserError: it is not here and cannot be trained here.
-        """
-        card = self.card(name)
-        if name not in self._recipes or name in self._known:
-            checkpoints.locate(card, None)
-            return False
-        samples = datasets.load(card.dataset, "train")
-        recipes.read(replace(card, where=f"table: model '{name}'"), len(samples))
-        return card.checkpoint is None or not (self._trained / "checkpoints" / card.checkpoint.file).is_file()
-
-    def train(self, name: str, device: torch.device) -> Path:
-        """Train it; the path of its card."""
-        card = self.card(name)
-        return train(card, datasets.load(card.dataset, "train"), self._trained, device, lambda _: None)
-
-    def seconds(self, name: str, device: torch.device) -> float:
-        """A guess of how long training takes."""
-        card = self.card(name)
-        samples = datasets.load(card.dataset, "train")
-        net = build(card.network.arch, card.network.params, samples.shape, samples.num_classes, name)
-        steps, epochs = (card.training.get(key, 0) for key in ("steps", "epochs"))
-        one = estimate.seconds_per_pass(net, samples.shape, device)
-        return float((2 + int(steps)) * int(epochs) * len(samples) * one)
-
-    def given(self, name: str) -> str:
-        """What to call it by: a name of the shelf, or a path."""
-        return name if name in self._known else self.card(name).where
-
-
-def work(table: PaperTable, scale: str, options: Options, console: Console) -> int:
-    """Train and run what the table wants and can have; the number of cells that failed. Says what it cannot have."""
-    asks = [ask for ask in table.asks(scale) if not ask.finding]
+    Says beforehand what it costs, and what it cannot have.
+    """
+    asks = table.asks(options.scale)
     models, device = Models(table, options.out), choose_device(options.device)
-    due, lost = _sorted_out(models, asks)
-    asks = [ask for ask in asks if ask.model not in lost and ask.source not in lost]
-    for line in lost.values():
-        _say(console, f"left out: {line}")
+    lost = _train(models, asks, device, console)
+    asks = [ask for ask in asks if not {ask.model, ask.source} & lost]
+    jobs = _jobs(table, models, (ask for ask in asks if not ask.finding), options, console)
+    measures = Measures(asks, models, options, console)
+    cells, seconds = table_cost.of_runs(jobs, Ledger(options.out), device)
+    questions, more = measures.cost(device)
+    _say(console, _told(cells, questions, seconds + more, device))
+    return sum(run_shown(console, job, options.out).failed for job in jobs) + measures.run()
+
+
+def _train(models: Models, asks: Iterable[Ask], device: torch.device, console: Console) -> set[str]:
+    """Train what is missing; the names of the models that cannot be had."""
+    due, lost = [], set()
+    for name in dict.fromkeys(name for ask in asks for name in (ask.model, ask.source) if name):
+        try:
+            due += [name] if models.is_due(name) else []
+        except UserError as error:
+            lost.add(name)
+            _say(console, f"left out: {in_one_line(error)}")
     if due:
         seconds = sum(models.seconds(name, device) for name in due)
         _say(console, f"to train on {device}, about {estimate.in_words(seconds)}: {', '.join(due)}")
@@ -111,24 +56,9 @@ def work(table: PaperTable, scale: str, options: Options, console: Console) -> i
         try:
             models.train(name, device)
         except UserError as error:
+            lost.add(name)
             _say(console, f"left out: {in_one_line(error)}")
-            asks = [ask for ask in asks if name not in (ask.model, ask.source)]
-    jobs = _jobs(table, models, asks, options, console)
-    ledger = Ledger(options.out)
-    _say(console, _cost(jobs, ledger, device))
-    return sum(run_shown(console, job, options.out).failed for job in jobs)
-
-
-def _sorted_out(models: Models, asks: Iterable[Ask]) -> tuple[list[str], dict[str, str]]:
-    """The models to train, and why others cannot be had, by their names."""
-    due, lost = [], {}
-    for name in dict.fromkeys(name for ask in asks for name in (ask.model, ask.source) if name):
-        try:
-            if models.is_due(name):
-                due.append(name)
-        except UserError as error:
-            lost[name] = in_one_line(error)
-    return due, lost
+    return lost
 
 
 def _jobs(table: PaperTable, models: Models, asks: Iterable[Ask], options: Options, console: Console) -> list[api.Job]:
@@ -160,29 +90,13 @@ def _needed(suite: Suite, wanted: Iterable[Ask], ledger: Ledger) -> Suite:
     return resolved(replace(suite, chains=chains))
 
 
-def _cost(jobs: Iterable[api.Job], ledger: Ledger, device: torch.device) -> str:
-    """What is to be run, and about how long that takes."""
-    count, seconds = 0, 0.0
-    for job in jobs:
-        speed: Mapping[str, float] = {
-            name: estimate.seconds_per_pass(model.module, job.samples.shape, device)
-            for name, model in job.models.items()
-        }
-        for cell in (cell for task in pending(job.plan, ledger) for cell in task.cells):
-            rows = cell.slice.stop - cell.slice.start
-            count += 1
-            seconds += estimate.passes([cell.attack]) * rows * speed[cell.model]
-    if not count:
+def _told(cells: int, questions: int, seconds: float, device: torch.device) -> str:
+    """What is to be computed, and about how long that takes."""
+    if not cells and not questions:
         return "nothing to run: everything that can be measured is in the ledger"
-    return f"{count} cells to run on {device}, at most about {estimate.in_words(seconds)}"
-
-
-def in_one_line(error: UserError) -> str:
-    """What is wrong, and what to do, without lists of what is known."""
-    told = [
-        f"{each.where}: {each.what}. {'' if 'Known:' in each.fix else each.fix}" for each in error.parts or (error,)
-    ]
-    return " ".join("; ".join(told).split())
+    parts = [f"{cells} cells to run"] if cells else []
+    parts += [f"{questions} measures to take"] if questions else []
+    return f"{' and '.join(parts)} on {device}, at most about {estimate.in_words(seconds)}"
 
 
 def _say(console: Console, line: str) -> None:

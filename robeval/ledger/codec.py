@@ -1,24 +1,14 @@
-"""CellResult <-> one Parquet file: a row per sample, and a JSON header in the file's metadata.
+"""CellResult <-> one Parquet file: a row per sample, and the cell as JSON in the file's metadata."""
 
-A few columns that are the same in every row (model, attack, ...) make the folder of cells readable as one
-table by any program that reads Parquet.
-"""
-
-import hashlib
-import json
+from dataclasses import fields
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from robeval.ledger import parquet
 from robeval.values.attack import AttackSpec
 from robeval.values.cell import Cell, CellResult, DataSlice, Verdicts
 from robeval.values.digest import plain
 from robeval.values.plan import ModelPlan, Row
 from robeval.values.threat import ThreatModel
-
-_HEADER = b"robeval"
 
 
 def encode(result: CellResult) -> bytes:
@@ -43,14 +33,9 @@ def encode(result: CellResult) -> bytes:
         "source": cell.source,
         "seed": cell.seed,
     }
-    header["sha256"] = _sha256(header, result.verdicts)
-    columns = result.verdicts.columns()
-    rows = len(columns["sample"])
-    table = pa.table({name: [value] * rows for name, value in same.items()} | columns)
-    table = table.replace_schema_metadata({_HEADER: json.dumps(header).encode()})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue().to_pybytes()
+    columns = result.verdicts.columns() | dict(result.more)
+    header["sha256"] = parquet.checksum(header, columns)
+    return parquet.encode(header, same, columns)
 
 
 def decode(content: bytes) -> CellResult:
@@ -60,14 +45,19 @@ def decode(content: bytes) -> CellResult:
         ValueError: the bytes are not a whole file of this form, or not those that were written.
     """
     try:
-        table = pq.read_table(pa.BufferReader(content))
-        header = json.loads(table.schema.metadata[_HEADER])
-        verdicts = Verdicts(**{name: np.asarray(table[name]) for name in Verdicts.__dataclass_fields__})
-        if header.pop("sha256") != _sha256(header, verdicts):
+        header, columns = parquet.decode(content, _SAME)
+        if header.pop("sha256") != parquet.checksum(header, columns):
             raise ValueError("its content is not what its checksum says")
-        return CellResult(_cell(header["cell"]), verdicts, header["seconds"], header["made_with"])
-    except (AttributeError, KeyError, TypeError, OSError, pa.ArrowException) as error:
+        verdicts = Verdicts(**{each.name: columns.pop(each.name) for each in fields(Verdicts)})
+        return CellResult(_cell(header["cell"]), verdicts, header["seconds"], header["made_with"], columns)
+    except parquet.BROKEN as error:
         raise ValueError(f"not a cell file: {error}") from error
+
+
+_SAME = (
+    "cell", "model", "dataset", "split", "attack", "use", "params", "norm", "eps", "select", "restarts", "minimises",
+    "score", "eot", "source", "seed",
+)  # fmt: skip
 
 
 def decode_plan(text: dict[str, Any]) -> ModelPlan:
@@ -85,15 +75,6 @@ def decode_plan(text: dict[str, Any]) -> ModelPlan:
         return ModelPlan(**(text | {"threat": _threat(text["threat"]), "rows": rows, "warnings": warnings}))
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a plan: {error}") from error
-
-
-def _sha256(header: dict[str, Any], verdicts: Verdicts) -> str:
-    """Of the header and every array: Parquet itself would not see most flipped bits."""
-    total = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name, column in verdicts.columns().items():
-        total.update(f"{name} {column.dtype} {column.shape}".encode())
-        total.update(column.tobytes())
-    return total.hexdigest()
 
 
 def _cell(text: dict[str, Any]) -> Cell:

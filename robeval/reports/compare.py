@@ -7,13 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from robeval.reports import lookup
-from robeval.reports.measure import wilson
-from robeval.values.paper import ACCURACIES, Ask, PaperCell, PaperTable
+from robeval.reports import lookup, transfer
+from robeval.values.interval import wilson
+from robeval.values.paper import STAND_IN, Ask, PaperCell, PaperTable
 
 PUBLISHED_ONLY = "published only"
 NOT_MEASURED = "not measured"  # nor is anything published
 OTHER_DATA = "other data"
+OTHER_NETWORKS = "other networks"
 DIFFERS = "DIFFERS"
 
 
@@ -52,7 +53,7 @@ class Entry:
     def difference(self) -> float | None:
         """Measured minus published; None where there is no comparison."""
         published = self.cell.number
-        if self.found is None or published is None or self.verdict == OTHER_DATA:
+        if self.found is None or published is None or self.verdict in (OTHER_DATA, OTHER_NETWORKS):
             return None
         return self.found.value - published
 
@@ -62,7 +63,7 @@ def compare(table: PaperTable, results: pd.DataFrame, rows: Sequence[lookup.Row]
 
     Args:
         results: of the ledger, as `measure.results` gives them.
-        rows: of its measures, as `findings.rows` gives them.
+        rows: of its measures, as `findings.rows` gives them, and of its transfers (`transfer.rows`).
     """
     known = {(row["suite"], row["model"], row["attack"]): row for row in results.to_dict("records")}
     entries = []
@@ -78,7 +79,7 @@ def compare(table: PaperTable, results: pd.DataFrame, rows: Sequence[lookup.Row]
 def _look_up(
     ask: Ask, cell: PaperCell, known: Mapping[tuple[str, str, str], Any], rows: Sequence[lookup.Row]
 ) -> Found | None:
-    found = _measured(ask, cell, rows) if ask.finding else _accuracy(ask, known)
+    found = _accuracy(ask, known) if ask.is_accuracy else _measured(ask, cell, rows)
     if found is None or ask.minus is None:
         return found
     other = _look_up(ask.minus, cell, known, rows)
@@ -88,7 +89,7 @@ def _look_up(
 def _accuracy(ask: Ask, known: Mapping[tuple[str, str, str], Any]) -> Found | None:
     """An accuracy in percent; only of an attack that is finished."""
     row = known.get((ask.group, ask.model, ask.attack))
-    if row is None or row["status"] != "complete" or ask.metric not in ACCURACIES:
+    if row is None or row["status"] != "complete":
         return None
     share, n = float(row[ask.metric]), int(row["n"])
     low, high = wilson(round(share * n), n)
@@ -97,8 +98,10 @@ def _accuracy(ask: Ask, known: Mapping[tuple[str, str, str], Any]) -> Found | No
 
 def _measured(ask: Ask, cell: PaperCell, rows: Sequence[lookup.Row]) -> Found | None:
     """What was measured otherwise; shares of a column in percent are shown in percent."""
-    wanted = {"metric": ask.metric, **ask.finding} | ({"model": ask.model} if ask.model else {})
-    row = lookup.find(rows, wanted)
+    moved = {"measure": "transfer", "at": transfer.ALL, "suite": ask.suite, "attack": ask.attack, "source": ask.source}
+    row = lookup.find(
+        rows, {"metric": ask.metric, **(ask.finding or moved)} | ({"model": ask.model} if ask.model else {})
+    )
     if row is None or (value := lookup.number(row.get("value"))) is None:
         return None
     low, high = (lookup.number(row.get(key)) for key in ("low", "high"))
@@ -124,6 +127,8 @@ def _verdict(entry: Entry, known: Mapping[tuple[str, str, str], Any]) -> str:
         return PUBLISHED_ONLY if cell.published else NOT_MEASURED
     if entry.is_miniature:
         return OTHER_DATA
+    if entry.reading == STAND_IN:
+        return OTHER_NETWORKS
     if published is None:
         return "measured"
     apart = abs(found.value - published)

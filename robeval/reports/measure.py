@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from robeval.ledger.store import Ledger
 from robeval.reports.paired import ranks
 from robeval.values.cell import CellResult
-from robeval.values.interval import wilson as wilson
+from robeval.values.interval import wilson
 from robeval.values.plan import ModelPlan, Row
 from robeval.values.suite import WORST_CASE
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from robeval.reports import paper_table
 from robeval.reports.compare import DIFFERS, Entry
 from robeval.reports.render import markdown
-from robeval.values.paper import PaperTable
+from robeval.values.paper import STAND_IN, PaperTable
 from robeval.values.table import Table
 
 _HEAD = """# The papers' tables, measured
@@ -13,7 +13,8 @@ _HEAD = """# The papers' tables, measured
 Made by `make tables` (`robeval table page`) from a ledger; do not edit. Each table has the cells that have been
 measured; `robeval table ID` shows the others too, and what measuring them takes. Intervals are 95 % (Wilson). `equal`:
 equal as printed; `agrees`: within the interval and the table's tolerance; `DIFFERS`: further apart; `other data`: the
-miniature on the digits data set, where only the order of the rows can be compared.
+miniature on the digits data set, where only the order of the rows can be compared; `other networks`: the paper's were
+not released, and others of their kind stand in.
 """
 
 
@@ -41,7 +42,7 @@ def _overview(
     for table, own, mini in zip(tables, measured, miniature, strict=True):
         printed = sum(bool(cell.published) for cell in table.cells)
         small = len({(each.cell.row, each.cell.column) for each in mini if each.found and each.is_miniature})
-        done = len({(each.cell.row, each.cell.column) for each in own if each.found})
+        done = len({(each.cell.row, each.cell.column) for each in own if each.found and each.reading != STAND_IN})
         differ = sum(entry.verdict == DIFFERS for entry in own)
         rows.append((table.id, str(printed), str(done), str(differ), str(small), table.title))
     header = ("table", "printed", "measured", "differ", "in miniature", "title")

@@ -1,9 +1,9 @@
-"""The files that stand beside the cells and measures: results.csv and leaderboard.md, measures.csv and measures.md."""
+"""The files that stand beside the cells and measures: of results, of measures and of transfers, each twice."""
 
 import pandas as pd
 
 from robeval.ledger.store import Ledger
-from robeval.reports import findings, leaderboard, measure
+from robeval.reports import findings, leaderboard, measure, transfer
 from robeval.reports.render import csv, markdown
 from robeval.whole import write_whole
 
@@ -20,6 +20,14 @@ def write_findings(ledger: Ledger) -> None:
     found = findings.results(ledger)
     write_whole(ledger.root / "measures.csv", csv.render(found).encode())
     write_whole(ledger.root / "measures.md", findings_as_markdown(found).encode())
+
+
+def write_transfers(ledger: Ledger) -> None:
+    """Write `transfer.csv` and `transfer.md` about every attack of one model with images made on another."""
+    found = transfer.results(ledger, ledger.plans())
+    text = "\n\n".join(["# Transfer", *map(markdown.render, transfer.tables(found))])
+    write_whole(ledger.root / "transfer.csv", csv.render(found).encode())
+    write_whole(ledger.root / "transfer.md", text.encode())
 
 
 def findings_as_markdown(found: pd.DataFrame) -> str:

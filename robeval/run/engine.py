@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -14,10 +15,30 @@ from robeval.ops.microbatch import Microbatches, by_row
 from robeval.ops.noise import Noise
 from robeval.ops.problem import Problem
 from robeval.run.judge import Judgement, judge
-from robeval.run.select import selector
+from robeval.run.select import Selector, selector
 from robeval.values.attack import AttackSpec
 from robeval.values.cell import Cell, Verdicts
 from robeval.values.threat import ThreatModel
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an attack made of some samples.
+
+    Attributes:
+        images: its candidates, float32 (n, c, h, w); nobody has looked yet whether they are allowed.
+        forwards, backwards: passes made for each, int64 (n,).
+        nonfinite: a logit or gradient on the way was NaN or infinite, bool (n,).
+    """
+
+    images: Tensor
+    forwards: Tensor
+    backwards: Tensor
+    nonfinite: Tensor
+
+    def some(self, rows: Tensor) -> "Made":
+        """Of these samples, by index."""
+        return Made(self.images[rows], self.forwards[rows], self.backwards[rows], self.nonfinite[rows])
 
 
 def run_cell(
@@ -30,6 +51,7 @@ def run_cell(
     source: Microbatches | None = None,
     images: Tensor | None = None,
     ids: Tensor | None = None,
+    made: Made | None = None,
 ) -> Verdicts:
     """Verdicts on one slice under one attack.
 
@@ -46,11 +68,42 @@ def run_cell(
         images: of x's shape; the rows of attacked samples are overwritten with the image that broke them, or with
             the last one that the attack proposed and that is allowed.
         ids: the samples' places in the whole split, int64 (n,), by which noise is drawn; those of the slice if None.
+        made: what `make` made on the source; nothing is attacked then.
     """
     samples = torch.arange(cell.slice.start, cell.slice.stop) if ids is None else ids
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(int(cell.key[:15], 16))
-        return _run_cell(cell, model, x, y, samples, before, on_step, source or model, images)
+        return _run_cell(cell, model, x, y, samples, before, on_step, source or model, images, made)
+
+
+def can_be_shared(spec: AttackSpec) -> bool:
+    """Whether an attack on a source goes its way without asking the target, so that all targets get its images."""
+    return spec.select != "any" and spec.restarts == 1
+
+
+def make(
+    cell: Cell,
+    source: Microbatches,
+    x: Tensor,
+    y: Tensor,
+    on_step: Callable[[float], None] | None = None,
+    ids: Tensor | None = None,
+) -> Made:
+    """Attack every sample of a slice on the source, for whichever target; arguments as in `run_cell`.
+
+    A sample gets the image that `run_cell` makes of it.
+    """
+    samples = torch.arange(cell.slice.start, cell.slice.stop) if ids is None else ids
+    noise = Noise(cell.seed, cell.attack.use, 0, samples.numpy(), x.device)
+    watch = selector(cell.attack.select, partial(_confirmed, source, cell.attack.threat))
+    with torch.random.fork_rng([x.device] if x.is_cuda else []):
+        torch.manual_seed(int(made_key(cell)[:15], 16))
+        return _attempt(cell.attack, source, x, y, noise, watch, on_step)
+
+
+def made_key(cell: Cell) -> str:
+    """A hash of all that can change what `make` makes."""
+    return replace(cell, model="", weights="", after="").key
 
 
 def _run_cell(
@@ -63,31 +116,48 @@ def _run_cell(
     on_step: Callable[[float], None] | None,
     seen: Microbatches,
     images: Tensor | None,
+    made: Made | None,
 ) -> Verdicts:
     spec = cell.attack
-    attack = registry.catalog()[spec.use].function
     clean = _clean(cell, model, x, y, samples) if before is None else torch.tensor(before.clean_predicted).to(y)
     sheet = _Sheet(samples, y, clean, before)
     for restart in range(spec.restarts):
         rows = sheet.standing()
         if not len(rows):
             break
-        noise = Noise(cell.seed, spec.use, restart, samples[rows.cpu()].numpy(), x.device)
-        watch = selector(spec.select, partial(_confirmed, model, spec.threat), transfer=seen is not model)
-        share = _share(on_step, restart, spec.restarts)
-        problem = Problem(seen, x[rows], y[rows], _goal(spec), noise, watch, share, spec.eot)
-        candidates = attack(problem, **spec.params)
-        if watch:
-            candidates = watch.chosen(problem, candidates)
-        if spec.score == "project":
-            candidates = _projected(candidates, problem.x, spec.threat)
+        if made is None:
+            noise = Noise(cell.seed, spec.use, restart, samples[rows.cpu()].numpy(), x.device)
+            watch = selector(spec.select, partial(_confirmed, model, spec.threat), transfer=seen is not model)
+            share = _share(on_step, restart, spec.restarts)
+            found = _attempt(spec, seen, x[rows], y[rows], noise, watch, share)
+        else:
+            found = made.some(rows)
         anywhere = bool(spec.minimises) and spec.score != "project"
-        found = judge(model, problem.x, problem.y, candidates, spec.threat, anywhere)
-        sheet.enter(rows, found, problem)
+        judged = judge(model, x[rows], y[rows], found.images, spec.threat, anywhere)
+        sheet.enter(rows, judged, found)
         if images is not None:
-            fine = ~(found.escaped | found.nonfinite)
-            images[rows[fine]] = candidates.detach()[fine]
+            fine = ~(judged.escaped | judged.nonfinite)
+            images[rows[fine]] = found.images[fine]
     return sheet.verdicts()
+
+
+def _attempt(
+    spec: AttackSpec,
+    seen: Microbatches,
+    x: Tensor,
+    y: Tensor,
+    noise: Noise,
+    watch: Selector | None,
+    on_step: Callable[[float], None] | None,
+) -> Made:
+    """One go at some samples, of which the watch chooses the answer."""
+    problem = Problem(seen, x, y, _goal(spec), noise, watch, on_step, spec.eot)
+    candidates = registry.catalog()[spec.use].function(problem, **spec.params)
+    if watch:
+        candidates = watch.chosen(problem, candidates)
+    if spec.score == "project":
+        candidates = _projected(candidates, x, spec.threat)
+    return Made(candidates.detach(), problem.forwards, problem.backwards, problem.nonfinite)
 
 
 def _goal(spec: AttackSpec) -> ThreatModel:
@@ -120,16 +190,16 @@ class _Sheet:
         """Index of each sample that is not broken."""
         return (~self.broken).nonzero().squeeze(1)
 
-    def enter(self, rows: Tensor, found: Judgement, problem: Problem) -> None:
+    def enter(self, rows: Tensor, found: Judgement, made: Made) -> None:
         """Write down what was found about some samples."""
         self.broken[rows] = found.broken
         self.predicted[rows] = found.predicted
         self.distance[rows] = torch.fmin(self.distance[rows], found.distance)  # the least that is not NaN
         self.attacked[rows] = True
         self.escaped[rows] |= found.escaped
-        self.nonfinite[rows] |= found.nonfinite | problem.nonfinite
-        self.forwards[rows] += problem.forwards
-        self.backwards[rows] += problem.backwards
+        self.nonfinite[rows] |= found.nonfinite | made.nonfinite
+        self.forwards[rows] += made.forwards
+        self.backwards[rows] += made.backwards
 
     def verdicts(self) -> Verdicts:
         """The sheet as arrays."""

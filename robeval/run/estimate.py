@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,8 +23,13 @@ def passes(attacks: Iterable[AttackSpec]) -> int:
 
 
 def _passes(spec: AttackSpec) -> int:
-    counts = (spec.params.get(name) for name in _FACTORS)
-    return math.prod(count for count in counts if isinstance(count, int)) * spec.restarts * spec.eot
+    return repeated(spec.params) * spec.restarts * spec.eot
+
+
+def repeated(params: Mapping[str, Any]) -> int:
+    """How often an attack or a measure with these parameters asks the model, per sample."""
+    counts = (params.get(name) for name in _FACTORS)
+    return math.prod(count for count in counts if isinstance(count, int))
 
 
 def seconds_per_pass(net: nn.Module, shape: tuple[int, int, int], device: torch.device) -> float:

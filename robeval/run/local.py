@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from robeval.datasets.registry import Samples
 from robeval.errors import UserError
 from robeval.ledger.store import Ledger
+from robeval.ops.losses import cross_entropy
 from robeval.ops.microbatch import Microbatches
 from robeval.run.bench import Shape, exact_arithmetic, out_of_memory, probe
-from robeval.run.engine import run_cell
+from robeval.run.engine import Made, can_be_shared, made_key, make, run_cell
 from robeval.values.cell import Cell, CellFailure, CellResult, Verdicts
 from robeval.values.digest import plain
 from robeval.values.plan import Task
@@ -43,10 +45,12 @@ class Local:
 
     Args:
         models: by name.
-        sources: models that attacks see instead of the one that is measured (transfer).
+        sources: models that attacks see instead of the one that is measured (transfer). What can be shared of their
+            images is made once, as long as the cells of a slice stand together.
         microbatch: the batch shape to use instead of a probed one; rows.
         listen: told the progress within cells.
         keep: given each cell's adversarial images, float32 (n, c, h, w), clean ones where it did not attack.
+        share: given what is made on a source for all targets, as it is made.
     """
 
     def __init__(
@@ -59,11 +63,14 @@ class Local:
         listen: Callable[[Progress], None] | None = None,
         sources: Sequence[LoadedModel] = (),
         keep: Callable[[Cell, Tensor], None] | None = None,
+        share: Callable[[Cell, Made], None] | None = None,
     ) -> None:
         self._models, self._samples, self._ledger, self._device = models, samples, ledger, device
         self._microbatch, self._listen, self._keep = microbatch, listen, keep
-        self._sources = {each.fingerprint: each.module for each in sources}
-        self._ready: tuple[str, Shape] | None = None
+        self._sources = {each.fingerprint: each for each in sources}
+        self._share = share
+        self._made: tuple[str, Made] | None = None
+        self._ready: tuple[LoadedModel, Shape] | None = None
 
     def run(self, tasks: Iterable[Task]) -> Iterator[CellResult | CellFailure]:
         """The outcome of each cell as it is known; after a failure the rest of its chain is left out."""
@@ -79,30 +86,52 @@ class Local:
     def _outcome(self, cell: Cell, before: Verdicts | None) -> CellResult | CellFailure:
         start = time.perf_counter()
         try:
-            verdicts = self._verdicts(cell, before)
+            verdicts, more = self._verdicts(cell, before)
         except UserError:
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             return CellFailure(cell, reason, traceback.format_exc())
-        return CellResult(cell, verdicts, time.perf_counter() - start, self.made_with())
+        return CellResult(cell, verdicts, time.perf_counter() - start, self.made_with(), more)
 
-    def _verdicts(self, cell: Cell, before: Verdicts | None) -> Verdicts:
-        start, stop = cell.slice.start, cell.slice.stop
-        x, y = self.slice(start, stop)
-        ids = torch.from_numpy(self._samples.ids[start:stop])
+    def _verdicts(self, cell: Cell, before: Verdicts | None) -> tuple[Verdicts, dict[str, NDArray[np.generic]]]:
+        """The verdicts, and on shared images the model's cross-entropy, float32 (n,)."""
+        x, y = self.slice(cell.slice.start, cell.slice.stop)
+        ids = self._ids(cell)
         images = x.clone() if self._keep else None
+        made = self.made(cell) if cell.source and can_be_shared(cell.attack) else None
 
-        def attacked(model: Microbatches) -> Verdicts:
-            source = Microbatches(self._sources[cell.source].to(self._device), model.size) if cell.source else None
+        def attacked(model: Microbatches) -> tuple[Verdicts, dict[str, NDArray[np.generic]]]:
+            seen = self._sources[cell.source].module.to(self._device) if cell.source and made is None else None
+            source = Microbatches(seen, model.size) if seen else None
             if images is not None:
                 images.copy_(x)  # memory may have run short half-way
-            return run_cell(cell, model, x, y, before, self._on_step(cell), source, images, ids)
+            verdicts = run_cell(cell, model, x, y, before, self._on_step(cell), source, images, ids, made)
+            return verdicts, {"cross_entropy": _cross_entropy(model, made.images, y)} if made else {}
 
-        verdicts = self.ask(cell.model, attacked)
+        found = self.ask(cell.model, attacked)
         if self._keep and images is not None:
             self._keep(cell, images.cpu())
-        return verdicts
+        return found
+
+    def made(self, cell: Cell) -> Made:
+        """What the cell's attack makes of its slice on its source, for all targets; that of the last one is kept."""
+        key = made_key(cell)
+        if self._made is None or self._made[0] != key:
+            x, y = self.slice(cell.slice.start, cell.slice.stop)
+            self._made = (
+                key,
+                self._ask(
+                    self._sources[cell.source],
+                    lambda source: make(cell, source, x, y, self._on_step(cell), self._ids(cell)),
+                ),
+            )
+            if self._share:
+                self._share(cell, self._made[1])
+        return self._made[1]
+
+    def _ids(self, cell: Cell) -> Tensor:
+        return torch.from_numpy(self._samples.ids[cell.slice.start : cell.slice.stop])
 
     def slice(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Images and labels of some samples, on the device."""
@@ -111,43 +140,46 @@ class Local:
 
     def ask(self, name: str, work: Callable[[Microbatches], Answer]) -> Answer:
         """What `work` makes of a model in its batch shape; short of memory, again with half as many rows at a time."""
-        shape = self._shape(name)
+        return self._ask(self._models[name], work)
+
+    def _ask(self, model: LoadedModel, work: Callable[[Microbatches], Answer]) -> Answer:
+        shape = self._shape(model)
         while True:
             try:
                 with exact_arithmetic(shape.threads):
-                    return work(Microbatches(self._models[name].module, shape.rows))
+                    return work(Microbatches(model.module, shape.rows))
             except Exception as error:
                 if not out_of_memory(error) or shape.rows == 1:
                     raise
-            shape = self._use(name, Shape(shape.rows // 2, shape.threads))
+            shape = self._use(model, Shape(shape.rows // 2, shape.threads))
 
-    def _shape(self, name: str) -> Shape:
+    def _shape(self, model: LoadedModel) -> Shape:
         """How the model is run: as recorded, as given, or as a probe finds now. Puts it on the device."""
-        if self._ready and self._ready[0] == name:
+        if self._ready and self._ready[0] is model:
             return self._ready[1]
         if self._ready:
-            self._models[self._ready[0]].module.cpu()
-        module = self._models[name].module.to(self._device)
-        recorded = self._recorded().get(self._shape_name(name))
+            self._ready[0].module.cpu()
+        module = model.module.to(self._device)
+        recorded = self._recorded().get(self._shape_name(model))
         if recorded is None:
-            return self._use(name, probe(module, self._samples.shape, self._device, self._microbatch))
+            return self._use(model, probe(module, self._samples.shape, self._device, self._microbatch))
         shape = Shape(recorded["rows"], recorded["threads"])
         if self._microbatch not in (None, shape.rows, recorded.get("asked")):
             raise UserError(
-                f"{self._microbatch}, but {self._ledger.root} was begun with {shape.rows} for '{name}', and another "
-                "shape can change the last bit of a logit",
+                f"{self._microbatch}, but {self._ledger.root} was begun with {shape.rows} for '{model.id}', and "
+                "another shape can change the last bit of a logit",
                 where="--microbatch",
                 fix="Leave it out to go on, or begin in another --out.",
             )
-        return self._use(name, shape)
+        return self._use(model, shape)
 
-    def _use(self, name: str, shape: Shape) -> Shape:
+    def _use(self, model: LoadedModel, shape: Shape) -> Shape:
         known, entry = self._recorded(), plain(shape)
         if self._microbatch not in (None, shape.rows):  # memory was short
             entry |= {"asked": self._microbatch}
-        if known.get(self._shape_name(name)) != entry:
-            self._ledger.set("shapes", known | {self._shape_name(name): entry})
-        self._ready = name, shape
+        if known.get(self._shape_name(model)) != entry:
+            self._ledger.set("shapes", known | {self._shape_name(model): entry})
+        self._ready = model, shape
         return shape
 
     def _recorded(self) -> dict[str, Any]:
@@ -157,9 +189,9 @@ class Local:
             return {}
         return {name: shape for name, shape in found.items() if _is_shape(shape)}
 
-    def _shape_name(self, name: str) -> str:
+    def _shape_name(self, model: LoadedModel) -> str:
         image = "x".join(map(str, self._samples.shape))
-        return f"{name} {self._models[name].fingerprint} {image} {self._device.type}"
+        return f"{model.id} {model.fingerprint} {image} {self._device.type}"
 
     def _on_step(self, cell: Cell) -> Callable[[float], None] | None:
         listen = self._listen
@@ -178,6 +210,11 @@ class Local:
             "threads": str(self._ready[1].threads if self._ready else ""),
             "microbatch": str(self._ready[1].rows if self._ready else ""),
         }
+
+
+def _cross_entropy(model: Microbatches, images: Tensor, y: Tensor) -> NDArray[np.generic]:
+    """Of each image, allowed or not; NaN where it holds NaN."""
+    return cross_entropy(model.logits(images), y).float().cpu().numpy()
 
 
 def _is_shape(found: object) -> bool:

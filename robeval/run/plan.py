@@ -71,18 +71,21 @@ def make_plan(
         DataSlice(samples.dataset, samples.split, samples.content, start, min(start + suite.slice_size, n))
         for start in range(0, n, suite.slice_size)
     ]
-    tasks: list[Task] = []
+    tasks: list[list[Task]] = []
     plans: list[ModelPlan] = []
     for model in models:
         rows = []
+        tasks.append([])
         for chain in suite.chains:
             chained = [Task(_cells(model, chain, each, seed, source)) for each in slices]
-            tasks += chained
+            tasks[-1] += chained
             keys = tuple(tuple(cell.key for cell in task.cells) for task in chained)
             rows.append(Row(chain.id, chain.attacks, keys))
         about = (suite.id, suite.title, samples.dataset, samples.split, suite.threat, model.id, n, seed, tuple(rows))
         plans.append(ModelPlan(*about, source.id if source else "", _warnings(model, source, samples)))
-    return Plan(tuple(tasks), tuple(plans))
+    if source:  # its images are shared: all targets have their turn with those of one slice
+        tasks = [list(targets) for targets in zip(*tasks, strict=True)]
+    return Plan(tuple(task for part in tasks for task in part), tuple(plans))
 
 
 def pending(plan: Plan, ledger: Ledger) -> Iterator[Task]:

@@ -85,12 +85,17 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """A finished cell."""
+    """A finished cell.
+
+    Attributes:
+        more: what else was measured of each sample, by name, each (n,).
+    """
 
     cell: Cell
     verdicts: Verdicts
     seconds: float
     made_with: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from robeval.values.card import ModelCard
 Scale = Literal["paper", "digits"]
 SCALES: tuple[str, ...] = get_args(Scale)
 
+STAND_IN = "stand_in"  # the reading whose networks are others than those of the paper
+
 ACCURACIES = ("natural_accuracy", "robust_accuracy")
 
 
@@ -17,7 +19,8 @@ class Ask:
     """Where the number of one cell is to be found.
 
     Attributes:
-        metric: `natural_accuracy` or `robust_accuracy` of one attack of a suite on a model; else that of a measure.
+        metric: `natural_accuracy` or `robust_accuracy` of one attack of a suite on a model; `mean_cross_entropy` of one
+            whose images are made on a source; else that of a measure.
         model, suite, attack: ids of a card, a suite and one of its attacks.
         source: id of the model that the images are made on (transfer).
         finding: what a row of the ledger's measures must say (`robeval measure`); in place of suite and attack.
@@ -31,6 +34,11 @@ class Ask:
     source: str = ""
     finding: Mapping[str, Any] = field(default_factory=dict)
     minus: "Ask | None" = None
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether the number is among the results of attacks."""
+        return not self.finding and self.metric in ACCURACIES
 
     @property
     def group(self) -> str:

@@ -32,6 +32,10 @@ IMAGES: dict[str, Image] = {
     "restricted_imagenet": ((3, 224, 224), 9),
     "restricted_imagenet_64": ((3, 64, 64), 9),
     "digits": ((1, 8, 8), 10),
+    "mnist_1_3": ((1, 28, 28), 2),
+    "mnist_5_7": ((1, 28, 28), 2),
+    "digits_1_3": ((1, 8, 8), 2),
+    "digits_5_7": ((1, 8, 8), 2),
 }
 
 

@@ -66,6 +66,13 @@ values = { pgd = "2.0" }
 label = "measured otherwise"
 finding = { measure = "lipschitz", dataset = "digits", step_size = 0.1, at = "x" }
 values = { pgd = "3.0" }
+
+[[row]]
+label = "clean margins"
+model = "small"
+digits = { model = "mini" }
+[row.values]
+natural = { value = "50", metric = "accuracy", finding = { measure = "margin", dataset = "digits", at = "clean" } }
 """
 BRIEF = "--device", "cpu", "--microbatch", "32", "--limit", "40"
 
@@ -93,7 +100,7 @@ def test_all_tables_are_listed(robeval, own):
     assert (said.code, said.err) == (0, "")
     for name in ("own", "trades_table5", "bat_figure1", "yang_table4", "tsipras_theorem2_2"):
         assert re.search(rf"^  {name} ", said.out, re.MULTILINE), name
-    assert re.search(r"^  own +6 +5 +5 ", said.out, re.MULTILINE)
+    assert re.search(r"^  own +7 +6 +6 ", said.out, re.MULTILINE)
     assert robeval("table").out == said.out
 
 
@@ -101,12 +108,12 @@ def test_without_a_ledger_all_is_published_only_and_says_what_would_make_it(robe
     said = robeval("table", "own")
     assert said.code == 0
     assert "there is no ledger in runs" in said.err
-    assert said.out.count("published only") == 6
+    assert said.out.count("published only") == 7
     assert "not in runs: `robeval table own --run --out runs` makes it" in said.out
     assert "weights that nobody has" in said.out
     assert "quoted from somebody else" in said.out
     assert "not in runs: `robeval measure lipschitz --dataset digits --step-size 0.1 --out runs` makes it" in said.out
-    assert "0 of 6 cells measured" in said.out
+    assert "0 of 7 cells measured" in said.out
     assert not Path("runs").exists()
 
 
@@ -114,7 +121,10 @@ def test_what_can_be_had_is_computed_once(robeval, own):
     first = robeval("table", "own", "--run", "--format", "csv", *BRIEF)
     assert first.code == 0
     assert "left out: table: there is no card 'nobody'" in first.err
-    assert re.search(r"^8 cells to run on cpu, at most about \d+ s$", first.err, re.MULTILINE)
+    cost = re.search(r"^8 cells to run and 1 measures to take on cpu, at most about \d+ s$", first.err, re.MULTILINE)
+    assert cost
+    assert cost.start() < first.err.index("pgd3")
+    assert "left out: measure 'lipschitz': it is about model, but no model is given" in first.err
     rows = shown(first)
     natural, pgd = rows["the small one", "natural"], rows["the small one", "pgd"]
     assert (pgd["model"], pgd["suite"], pgd["attack"], pgd["n"]) == ("small", "tiny", "pgd3", "40")
@@ -126,6 +136,8 @@ def test_what_can_be_had_is_computed_once(robeval, own):
     assert moved["source"] == "other"
     assert float(moved["measured"]) >= float(pgd["measured"])
     assert [rows[name, "pgd"]["verdict"] for name in ("nobody's", "heard of")] == ["published only"] * 2
+    margins = rows["clean margins", "natural"]
+    assert (margins["measured"], margins["n"]) == (natural["measured"], "40")
 
     again = robeval("table", "own", "--run", "--format", "csv", *BRIEF)
     assert again.out == first.out
@@ -177,7 +189,7 @@ def test_the_page_has_both_scales(robeval, own):
         robeval("table", "own", "--scale", scale, "--run", *BRIEF)
     said = robeval("table", "page")
     assert said.out.startswith("# The papers' tables, measured\n")
-    assert "| own | 6 | 3 | 3 | 3 | A table of our own |" in said.out
+    assert "| own | 7 | 4 | 4 | 4 | A table of our own |" in said.out
     assert "**own: A table of our own; measured with 95 % intervals**" in said.out
     assert "**own: A table of our own, in miniature on the digits data set; measured with 95 % intervals**" in said.out
     assert "## trades_table5" in said.out

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 import records
 
 from robeval.errors import UserError
+from robeval.ledger import codec, parquet
 from robeval.ledger.store import Ledger
 from robeval.values.attack import AttackSpec
 from robeval.values.cell import CellFailure, Verdicts
@@ -66,6 +68,18 @@ def test_every_value_survives(ledger):
     made = records.CellResult(about, extremes, 1e-9, {"device": "naïve"})
     ledger.put(made)
     records.same(ledger.get(about.key), made)
+
+
+def test_what_else_was_measured_comes_out_equal_and_is_under_the_checksum(ledger):
+    losses = np.array([0.1, np.nan, np.inf, 2.0], dtype=np.float32)
+    made = replace(records.result(records.cell(), "0110"), more={"cross_entropy": losses})
+    ledger.put(made)
+    found = ledger.get(made.cell.key)
+    records.same(found, made)
+    assert found.more["cross_entropy"].tobytes() == losses.tobytes()
+    other = replace(made, more={"cross_entropy": losses + 1})
+    header, _ = parquet.decode(codec.encode(made), ())
+    assert header["sha256"] != parquet.decode(codec.encode(other), ())[0]["sha256"]
 
 
 def test_a_result_put_again_replaces_the_first(ledger):

@@ -162,3 +162,19 @@ def test_it_fails_beyond_the_radius():
     assert apart[place] == pytest.approx(2 * classifier.r)
     further = training[place] + 0.51 * (nearest[place] - training[place])
     assert y[place] * classifier(further[None])[0] < 0
+
+
+# ── the label budget of BAT ──
+
+
+@pytest.mark.parametrize(("beta", "printed"), [(81, 0.1), (9, 0.5), (1, 0.9)])
+def test_the_budget_is_that_of_the_paper(theory, beta, printed):
+    of = theory("label_budget", beta=beta)
+    assert of["label_budget", ""].value == pytest.approx(printed)
+    assert of["label_budget_least", ""].value == pytest.approx(1 / (1 + beta))
+
+
+def test_the_bound_of_theorem_2_1_at_the_deltas_of_the_paper(theory):
+    of = theory("tsipras", n=10)
+    assert of["robust_accuracy_bound", "delta=0.01"].value == pytest.approx(0.19)
+    assert of["robust_accuracy_bound", "delta=0.04"].value == pytest.approx(0.76)

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from records import fill, spec
 
 from robeval.ledger.store import Ledger
-from robeval.reports import findings, measure, paper_page, paper_table, papers
+from robeval.reports import findings, measure, paper_page, paper_table, papers, transfer
 from robeval.reports.compare import compare, order
 from robeval.values.cell import DataSlice
+from robeval.values.interval import wilson
 from robeval.values.measurement import Finding, Measured, Question
 from robeval.values.paper import Ask, PaperCell, PaperTable
 
@@ -68,13 +70,13 @@ def test_verdicts(results, published, tolerance, verdict, difference):
     assert entry.verdict == verdict
     assert entry.found.value == pytest.approx(60)
     assert entry.difference == (None if difference is None else pytest.approx(difference))
-    low, high = measure.wilson(120, 200)
+    low, high = wilson(120, 200)
     assert (entry.found.low, entry.found.high, entry.found.n) == (100 * low, 100 * high, 200)
 
 
 def test_natural_accuracy_has_an_interval_of_its_own(results):
     found = one(cell("90.0", NATURAL), results).found
-    assert (found.low / 100, found.high / 100) == pytest.approx(measure.wilson(180, 200))
+    assert (found.low / 100, found.high / 100) == pytest.approx(wilson(180, 200))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +112,15 @@ def test_the_miniature_is_not_held_against_the_paper(results):
     entry = one(cell("10.00", ROBUST, scale="digits"), results, scale="digits")
     assert (entry.verdict, entry.difference) == ("other data", None)
     assert entry.found.value == pytest.approx(60)
+
+
+def test_networks_that_stand_in_are_not_held_against_the_paper(results):
+    asks = {"paper": {"stand_in": ROBUST, "paper": replace(ROBUST, model="lost")}}
+    both = table(cell("10.00", asks=asks), readings={"paper": "theirs", "stand_in": "others"})
+    other, own = compare(both, results, [])
+    assert (other.verdict, other.difference, other.found.value) == ("other networks", None, pytest.approx(60))
+    assert own.verdict == "published only"
+    assert "| own | 1 | 0 | 0 | 0 | A table |" in paper_page.page([both], [[other, own]], [[]])
 
 
 def test_a_gap_has_newcombes_interval(tmp_path):
@@ -216,38 +227,81 @@ TABLES = papers.catalog()
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
+SUBJECT = {"measure", "at", "dataset", "split", "suite"}
+
+
+def put_finding(ledger, ask, value):
+    """An answer that says all that the ask wants."""
+    said = {key: each for key, each in ask.finding.items() if key != "measure"}
+    finding = Finding(ask.metric, value, n=7, at=str(said.get("at", "")))
+    params = {key: each for key, each in said.items() if key not in SUBJECT}
+    data = DataSlice(said["dataset"], said.get("split", "test"), "c" * 32, 0, 7) if said.get("dataset") else None
+    asked = Question(
+        ask.finding["measure"], params, ask.model, "w" if ask.model else "", data, suite=said.get("suite", "")
+    )
+    ledger.put_answer(Measured(asked, (finding,)))
+
+
+def put_accuracy(ledger, ask, broken, losses):
+    """A finished attack; on images of a source with the cross-entropy of each sample."""
+    planned = fill(ledger, ask.model, [(spec(ask.attack), broken)], suite=ask.suite)
+    if ask.source:
+        (ledger.root / "plans" / f"{planned.name}.json").unlink()
+        ledger.put_plan(replace(planned, source=ask.source))
+        made = ledger.get(planned.rows[0].keys[0][0])
+        ledger.put(replace(made, more={"cross_entropy": np.float32(losses[: len(broken)])}))
+
+
+def allowed(ask, cell, results, rows):
+    """Every number that may stand for an ask, looked for by other means than `compare` has."""
+    scale = 100 if cell.unit == "%" else 1
+    if ask.finding:
+        about = ask.finding["measure"], ask.metric, ask.model
+        return {scale * row["value"] for row in rows if (row["measure"], row["metric"], row["model"]) == about}
+    if ask.metric == "mean_cross_entropy":
+        about = ask.source, ask.suite, ask.model, ask.attack, ask.metric
+        found = [row for row in rows if row["measure"] == "transfer"]
+        return {
+            row["value"]
+            for row in found
+            if (row["source"], row["suite"], row["model"], row["attack"], row["metric"]) == about
+        }
+    found = results[(results.model == ask.model) & (results.attack == ask.attack) & (results.suite == ask.group)]
+    return {100 * value for value in found[ask.metric]}
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(TABLES)), scale=st.sampled_from(["paper", "digits"]))
 def test_no_number_is_shown_that_is_not_measured_or_printed(tmp_path_factory, data, name, scale):
     """Every number of every cell is of the ledger's rows for just that cell, of the file, or their difference."""
     chosen = TABLES[name]
-    asks = [ask for ask in chosen.asks(scale) if not ask.finding]
     ledger = Ledger(tmp_path_factory.mktemp("any"))
-    outcomes = {}
-    for ask in data.draw(st.lists(st.sampled_from(asks), max_size=3)) if asks else ():
-        broken = data.draw(st.text("01", min_size=3, max_size=9))
-        planned = fill(ledger, ask.model, [(spec(ask.attack), broken)], suite=ask.suite)
-        if ask.source:
-            (ledger.root / "plans" / f"{planned.name}.json").unlink()
-            ledger.put_plan(replace(planned, source=ask.source))
-    results = measure.results(ledger, ledger.plans())
-    for row in results.to_dict("records"):
-        outcomes[row["suite"], row["model"], row["attack"]] = row
-    entries = compare(chosen, results, [], scale)
-    for entry in entries:
-        row = outcomes.get((entry.ask.group, entry.ask.model, entry.ask.attack)) if entry.ask else None
-        assert row is not None or entry.found is None
-        if entry.found and not entry.ask.minus:
-            assert entry.found.value == 100 * row[entry.ask.metric]
+    asks = chosen.asks(scale)
+    for ask in data.draw(st.lists(st.sampled_from(asks), max_size=4)) if asks else ():
+        if ask.finding:
+            put_finding(ledger, ask, data.draw(st.floats(0, 10)))
+        else:
+            losses = data.draw(st.lists(st.floats(0, 9, width=32), min_size=9, max_size=9))
+            put_accuracy(ledger, ask, data.draw(st.text("01", min_size=3, max_size=9)), losses)
+    plans = list(ledger.plans())
+    results, rows = measure.results(ledger, plans), findings.rows(ledger) + transfer.rows(ledger, plans)
+    entries = compare(chosen, results, rows, scale)
+    for entry in (entry for entry in entries if entry.found):
+        values = allowed(entry.ask, entry.cell, results, rows)
+        if entry.ask.minus:
+            values = {one - two for one in values for two in allowed(entry.ask.minus, entry.cell, results, rows)}
+        assert any(entry.found.value == pytest.approx(value, rel=1e-12, abs=1e-12) for value in values), entry
     shown = paper_table.comparison(chosen, entries, scale, lambda _: "")
     cells = list({(entry.cell.row, entry.cell.column): entry.cell for entry in entries}.values())
     for cell_, row in zip(cells, shown.rows, strict=True):
         assert row[2] == (cell_.published or "–") + (f" ± {cell_.spread}" if cell_.spread else "")
-        texts = [(entry, part) for entry in entries if entry.cell is cell_ for part in row[3:-2] if entry.found]
-        if not texts:
+        of_cell = [entry for entry in entries if entry.cell is cell_ and entry.found]
+        if not of_cell:
             assert not NUMBER.search(" ".join(row[3:-1]))
-        values = {f"{value:.2f}" for entry, _ in texts for value in (entry.found.value,)}
-        assert all(part.split(" [")[0] in values for _, part in texts if "[" in part)
+        form = "{:.2f}" if cell_.unit == "%" else "{:.4g}"
+        values = {form.format(entry.found.value) for entry in of_cell}
+        measured = [part for part in row[3:-2:3] if NUMBER.search(part)]
+        assert {part.split(" [")[0] for part in measured} <= values
 
 
 def test_the_page_has_what_is_measured_and_names_the_rest(results):

@@ -82,7 +82,8 @@ def test_every_card_can_be_used(name):
 @pytest.mark.parametrize("name", [name for name, card in CARDS.items() if card.training])
 def test_every_recipe_can_be_read(name):
     card = CARDS[name]
-    count = {"cifar10": 50_000, "mnist": 60_000}.get(card.dataset) or len(datasets.load(card.dataset, "train"))
+    sizes = {"cifar10": 50_000, "mnist": 60_000, "mnist_1_3": 12_873}
+    count = sizes.get(card.dataset) or len(datasets.load(card.dataset, "train"))
     found = recipe.read(card, count)
     if card.threat is not None:
         assert found.threat == card.threat

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from robeval.measures import numbers
 from robeval.measures.registry import measure
 from robeval.values.measurement import Finding
-from robeval.values.parameters import Bound, Count, Positive
+from robeval.values.parameters import Bound, Count, Positive, Share
 
 CHUNK = 1_000_000  # numbers drawn at a time
 Probability = Annotated[float, Bound(0.5, high=1)]
@@ -29,13 +29,15 @@ def tsipras(
     eta: Positive | None = None,
     eps: Positive | None = None,
     n: Count = 20_000,
+    deltas: tuple[Share, ...] = (0.01, 0.04),
 ) -> tuple[Finding, ...]:
     """Natural and l-inf robust accuracy of linear classifiers on D, and the bound p / (1 - p) delta on the latter.
 
     `mean` is the sign of the mean of x_2, ..., `first` that of x_1, `both` that of x_1 + their sum. eta is 3 / sqrt(d)
     and eps 2 eta unless given. Closed forms are sums of normal tails; beside them, `n` points are drawn with all their
     coordinates and each moved to where it is worst. A classifier of accuracy 1 - delta has at most a robust accuracy of
-    p / (1 - p) delta if eps is at least 2 eta (Theorem 2.1); the bound is given where that holds and is below 1.
+    p / (1 - p) delta if eps is at least 2 eta (Theorem 2.1); the bound is given where that holds and is below 1, of the
+    three classifiers and for `deltas`.
     """
     strength = 3 / np.sqrt(d) if eta is None else eta
     radius = 2 * strength if eps is None else eps
@@ -50,13 +52,15 @@ def tsipras(
                 Finding(f"{kind}_accuracy", exact, at=f"{name}, closed form"),
                 numbers.share(f"{kind}_accuracy", margin > 0, f"{name}, simulated"),
             ]
-        found += _bound(name, accuracy(a, b, d, p, strength, 0.0), p, radius >= 2 * strength)
+        found += _bound(f"{name}, closed form", 1 - accuracy(a, b, d, p, strength, 0.0), p, radius >= 2 * strength)
+    for delta in deltas:
+        found += _bound(f"delta={delta:.6g}", delta, p, radius >= 2 * strength)
     return tuple(found)
 
 
-def _bound(name: str, natural: float, p: float, applies: bool) -> Iterator[Finding]:
-    if applies and p < 1 and (most := p / (1 - p) * (1 - natural)) < 1:
-        yield Finding("robust_accuracy_bound", most, at=f"{name}, closed form")
+def _bound(at: str, delta: float, p: float, applies: bool) -> Iterator[Finding]:
+    if applies and p < 1 and (most := p / (1 - p) * delta) < 1:
+        yield Finding("robust_accuracy_bound", most, at=at)
 
 
 def accuracy(a: float, b: float, d: int, p: float, eta: float, eps: float) -> float:
