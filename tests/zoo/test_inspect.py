@@ -81,7 +81,7 @@ def test_one_score_is_of_two_classes(name, tmp_path):
     found = inspect(tmp_path / "w.pt")
     (fit,) = found.fits
     assert (fit.network.arch, fit.network.params) == (name, {"outputs": 1})
-    assert (fit.datasets, fit.image) == ((), ((1, 28, 28), 2))
+    assert (fit.datasets, fit.image) == (("mnist_1_3", "mnist_5_7"), ((1, 28, 28), 2))
     assert found.card() is None
 
 
