@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from robeval.datasets.registry import Samples
-from robeval.errors import UserError
+from robeval.errors import CellError, UserError
 from robeval.ledger.store import Ledger
 from robeval.ops.microbatch import Microbatches
 from robeval.run.bench import Shape, exact_arithmetic, out_of_memory, probe
@@ -80,10 +80,11 @@ class Local:
         start = time.perf_counter()
         try:
             verdicts = self._verdicts(cell, before)
-        except UserError:
-            raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
+            known = isinstance(error, CellError)
+            if isinstance(error, UserError) and not known:
+                raise
+            reason = str(error) if known else f"{type(error).__name__}: {error}"
             return CellFailure(cell, reason, traceback.format_exc())
         return CellResult(cell, verdicts, time.perf_counter() - start, self.made_with())
 
