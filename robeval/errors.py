@@ -35,6 +35,12 @@ class FetchError(UserError):
     code = 1
 
 
+class CellError(UserError):
+    """A model cannot do what one cell asks: that cell fails, the others go on, and the command exits with 1."""
+
+    code = 1
+
+
 def raise_together(problems: Sequence[UserError]) -> None:
     """Raise all problems, each once, as one error, so that they can be mended in one go."""
     problems = list({str(problem): problem for problem in problems}.values())

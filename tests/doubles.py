@@ -103,20 +103,20 @@ class ConvNet(nn.Module):
 
 
 class NotANumber(nn.Module):
-    """Another model's logits, but NaN for changed images whose first pixel is light.
+    """Another model's logits, but NaN (or times another number) for changed images whose first pixel is light.
 
     An image is unchanged if all its pixels are multiples of 1/16, as `marked` images are.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, factor: float = torch.nan) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.factor = model, factor
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, k)."""
         changed = (16 * x != (16 * x).round()).flatten(1).any(dim=1)
         light = x[:, 0, 0, 0] > 0.5
-        return self.model(x) * torch.where(changed & light, torch.nan, 1.0)[:, None]
+        return self.model(x) * torch.where(changed & light, self.factor, 1.0)[:, None]
 
 
 class FirstPixelUnseen(nn.Module):

@@ -64,16 +64,6 @@ def theirs(kind, model, x, y, threat, **params):
         return attack.perturb(x.clone(), y.clone()), recorder.points[1:]
 
 
-def without_rounding_in_supports(monkeypatch):
-    """Let that code count pixels that differ by more than rounding errors.
-
-    It takes the number of changed pixels of a point x + u + p, which differs from x in the last bit where p = -u; so
-    pixels that are back at the image still count, and make its next step less sparse than it should be.
-    """
-    base = pytest.importorskip("pyautoattack.autopgd_base")
-    monkeypatch.setattr(base, "L0_norm", lambda change: (change.abs() > 1e-6).flatten(1).sum(dim=1))
-
-
 def apart(one, other):
     """The largest difference of a pixel for each image, (n,)."""
     return (one - other).abs().flatten(1).amax(dim=1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from robeval.attacks.registry import attack
 from robeval.errors import UserError
-from robeval.ops.auto_pgd import auto_pgd
+from robeval.ops.auto_pgd import Parity, auto_pgd
 from robeval.ops.losses import chosen, settled, too_few_classes
 from robeval.ops.problem import Problem
 from robeval.ops.targets import how_many, ranked, with_true
@@ -33,14 +33,21 @@ def apgd_targeted(
     targets: Count | None = None,
     loss: Literal["dlr", "difference", "auto"] = "auto",
     rho: Share = 0.75,
+    parity: Parity = "none",
 ) -> Tensor:
     """APGD towards one wrong class after another, until the image is broken (section 4, the targeted DLR of eq. 7).
 
-    The targets are the wrong classes of largest clean logit, largest first; 9 of them, or all there are, unless given
-    (AutoAttack: 9, for l1 5). Steps and rho are AutoAttack's. Each target has a random start of its own. "auto" is the
-    targeted DLR, or with 2 or 3 classes its numerator z_t - z_y. The answer is the last misclassified point of the
-    first run that has one, and where there is none the point of highest loss over all targets.
+    The targets are the wrong classes of largest clean logit, largest first; each has a random start of its own. The
+    answer is the last misclassified point of the first run that has one, and where there is none the point of highest
+    loss over all targets.
     Cost: 1 forward, and for each target until the image is broken that of `apgd`.
+
+    Parameters:
+        steps: for each target; as in AutoAttack.
+        targets: how many; 9 unless given, or all there are (AutoAttack: 9, for l1 5).
+        loss: "auto" is the targeted DLR, as in AutoAttack, or with 2 or 3 classes its numerator z_t - z_y.
+        rho: as in `apgd`.
+        parity: as in `apgd`.
     """
     order = ranked(problem.logits(problem.x), problem.y)[:, : MOST if targets is None else targets]
     climb, clock = chosen(loss, targeted=True), problem.steps(steps * order.shape[1])
@@ -49,7 +56,7 @@ def apgd_targeted(
         rows = problem.active
         if not len(rows):
             break
-        run = auto_pgd(problem, climb, with_true(problem.y, wanted), steps, rho, clock)
+        run = auto_pgd(problem, climb, with_true(problem.y, wanted), steps, rho, parity, clock)
         better = rows[(run.broken | (run.value > value))[rows]]
         adv[better], value[better] = run.answer[better], run.value[better]
         problem.retire(rows[run.broken[rows]])

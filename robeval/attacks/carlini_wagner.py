@@ -33,16 +33,22 @@ def carlini_wagner(
 ) -> Tensor:
     """Minimise distance + c * f with Adam in tanh space, f = max(z_y - max_{j != y} z_j + kappa, 0) (section VI).
 
-    l2 (VI.A): `searches` values of c from `initial_c`, times 10 until one succeeds, then by bisection, each with a
-    fresh Adam of `steps` steps from the image. l-inf (VI.C): the distance is sum_i max(|x'_i - x_i| - tau, 0); each
-    success shrinks tau to 0.9 of it or of the largest change, down to 1/256 of the pixel range, each failure doubles
-    c, up to `searches` values of it, and every run goes on from the last success. With `abort_early` a run of a row
-    ends when its loss, looked at ten times a run, has not fallen below 0.9999 of what it was.
-    Defaults for l2 are those of the library of the TRADES experiments: 5 values from 0.01 (the paper's own code: 9
-    from 0.001, 10,000 steps of 0.01). For l-inf they are those of the paper's code: up to 20 (21 values) from 1e-5.
-    `step_size` is Adam's rate in tanh space, without unit; `kappa` and `initial_c` are in units of logits.
-    Kappa shapes the loss only; what counts is the nearest image of another class.
+    l2 (VI.A): c grows by 10 until one succeeds, then is bisected, each with a fresh Adam from the image. l-inf (VI.C):
+    the distance is sum_i max(|x'_i - x_i| - tau, 0); each success shrinks tau to 0.9 of it or of the largest change,
+    down to 1/256 of the pixel range, each failure doubles c, and every run goes on from the last success. What counts
+    is the nearest image of another class. Defaults for l2 are those of the library of the TRADES experiments, for l-inf
+    of the paper's code.
     Cost: at most `steps` * `searches` forwards and backwards and a forward; l-inf: `steps` * (`searches` + 53).
+
+    Parameters:
+        steps: of Adam for each c; the paper's code takes 10,000.
+        step_size: Adam's rate in tanh space, without unit; the paper's code takes 0.01.
+        searches: values of c, at most. 5 unless given (the paper's code: 9); l-inf: 21, which is up to c = 20.
+        initial_c: the first c, in units of distance per logit. 0.01 unless given (the paper's code: 0.001);
+            l-inf: 1e-5.
+        kappa: by how much another logit has to lead before f is 0, in logits; shapes the loss only. 0 as in the paper.
+        abort_early: end the run of a row when its loss, looked at ten times a run, has not fallen below 0.9999 of what
+            it was; on in both codes.
     """
     nearest, start = Nearest(problem), _tanh_space(problem, problem.x)
     rule = (_Bisection if problem.threat.norm == "l2" else _Shrinking)(problem, start, searches, initial_c)

@@ -33,13 +33,18 @@ def deepfool(
 ) -> Tensor:
     """Go to the nearest boundary of the linearised model until the class changes (Algorithm 2; l-inf: section 3.3).
 
-    Of the `candidates` most likely classes of the clean image, the true one among them, each step takes the one
-    whose boundary is nearest. `end` walks without overshoot and stretches the whole move by 1 + overshoot each time
-    the model is asked whether it is enough, as in the paper; 50 steps, 10 classes and 0.02 are its released code's.
-    `each_step` stretches every step and walks on from there: with 100 steps and 0.05 it is the form in the library
-    of the TRADES experiments. Deviations: every point is clipped to the pixel box, and no step is shorter than 1e-4, a
-    length that the released code adds to each; else the last steps are lost to rounding just before the boundary.
+    Deviations: every point is clipped to the pixel box, and no step is shorter than 1e-4, a length that the released
+    code adds to each; else the last steps are lost to rounding just before the boundary.
     Cost of a row that changes class after t steps: 2t + 1 forwards, t * candidates backwards.
+
+    Parameters:
+        steps: at most; the released code's number.
+        candidates: the most likely classes of the clean image, the true one among them, of whose boundaries each step
+            takes the nearest; the released code's number.
+        overshoot: by which share a move is stretched, without unit; the paper's and its code's.
+        overshoot_at: "end", as in the paper, walks without overshoot and stretches the whole move each time the model
+            is asked whether it is enough; "each_step" stretches every step and walks on from there: with 100 steps and
+            0.05 it is the form in the library of the TRADES experiments.
     """
     nearest = Nearest(problem)
     clean = problem.logits(problem.x)

@@ -42,14 +42,18 @@ def fab(
 ) -> Tensor:
     """Step past the nearest of the planes at which another class would win if the model were linear (Algorithm 1).
 
-    A step goes `eta` times as far as the plane (extrapolation), and so does one from the image, which is mixed in with
-    a weight of at most `alpha_max` (bias towards it); a misclassified point is moved back to `beta` of its way from the
-    image. All three are shares without unit; defaults are the paper's. The first restart starts at the image, later
-    ones at a random point half of eps from it; without a ball eps is taken as 0.3 (linf), 1 (l2) or 5 (l1), as in the
-    authors' code. Our own: the final
-    search of Algorithm 1, towards the image, is by secants and one plane, and a step that rounding would keep from
-    crossing the boundary is lengthened. `parity = "autoattack"` has neither, and lets pixels of a slope below 1e-8
-    stand still (l2, l1). Cost: per step 2 forwards and a backward for each class; 7 forwards and 1 backward besides.
+    The first restart starts at the image, later ones at a random point half of eps from it; without a ball eps is
+    taken as 0.3 (linf), 1 (l2) or 5 (l1), as in the authors' code. Our own: the final search of Algorithm 1, towards
+    the image, is by secants and one plane, and a step that rounding would keep from crossing the boundary is
+    lengthened.
+    Cost: per step 2 forwards and a backward for each class; 7 forwards and 1 backward besides.
+
+    Parameters:
+        steps: as in AutoAttack.
+        alpha_max: the greatest weight of a step that begins at the image (bias towards it), without unit; the paper's.
+        eta: how many times as far as the plane a step goes (extrapolation), without unit; the paper's.
+        beta: to what share of its way from the image a misclassified point is moved back, without unit; the paper's.
+        parity: "autoattack" has neither of our own ways, and lets pixels of a slope below 1e-8 stand still (l2, l1).
     """
     clean = problem.logits(problem.x)  # (n, k)
     classes = torch.arange(clean.shape[1], device=clean.device).expand(clean.shape)
@@ -75,9 +79,16 @@ def fab_targeted(
 ) -> Tensor:
     """FAB with the plane of one wrong class at a time, the likeliest first; the nearest of all results (FAB-T).
 
-    The version of AutoAttack (arXiv:2003.01690), with 9 targets, or all wrong classes where there are fewer. The
-    rest is as in `fab`; with `parity = "autoattack"`, besides, images that are broken within eps are left out by the
-    targets that follow. Cost: per target and step 2 forwards and 1 backward; 7 forwards and 1 backward besides.
+    The version of AutoAttack (arXiv:2003.01690); the rest is as in `fab`.
+    Cost: per target and step 2 forwards and 1 backward; 7 forwards and 1 backward besides.
+
+    Parameters:
+        targets: how many classes; AutoAttack's 9 unless given, or all wrong ones where there are fewer.
+        steps: for each target; as in AutoAttack.
+        alpha_max: as in `fab`.
+        eta: as in `fab`.
+        beta: as in `fab`.
+        parity: as in `fab`; besides, images that are broken within eps are left out by the targets that follow.
     """
     clean = problem.logits(problem.x)  # (n, k)
     order = ranked(clean, problem.y)[:, : targets or TARGETS]  # (n, targets)

@@ -20,10 +20,14 @@ def fgsm(
 ) -> Tensor:
     """One step as long as the radius: section 4 of the paper, without a number there; for l2 along the unit gradient.
 
-    With `random_start` (Bilateral Adversarial Training, Tables 3 and 4) the step begins at a random point of the
-    ball and its end is projected back. With a `target` it goes towards a wrong class: the most confusing or least
-    likely by the clean logits, or a random one; a sample is still broken by any wrong class.
     Cost: 1 forward, 1 backward, and 1 forward to choose a target.
+
+    Parameters:
+        loss: which climbs; the paper's is "ce".
+        target: the wrong class to go towards: the most confusing or least likely by the clean logits, or a random one;
+            a sample is still broken by any wrong class. The paper's is "none".
+        random_start: begin at a random point of the ball and project the end back, as Bilateral Adversarial Training
+            does in Tables 3 and 4; not in the paper.
     """
     target_classes = aim(problem, target)
     start = problem.random_point() if random_start else problem.x

@@ -31,13 +31,20 @@ def hop_skip_jump(
     """Walk along the boundary towards the image, asking for nothing but the predicted class (Algorithm 2).
 
     From a misclassified image of noise: search the line to the image for the boundary (Algorithm 1), estimate the
-    normal there from `initial_samples` * sqrt(t) random points but no more than `max_samples`, jump along it by the
-    distance / sqrt(t), halved until misclassified, and search again. `gamma` is the precision of the search in units
-    of d^(-3/2) (l2) or d^(-2) (linf), and the width of the random points in units of the distance / d. Defaults are
-    those of the released code. So that an image's queries do not depend on its neighbours, all `tries` starts (the
-    released code: up to 10,000 of uniform noise alone, until one is misclassified) and 10 lengths of every jump are
-    asked for. An image for which every start is classified correctly is given up and stays as it is.
+    normal there from random points, jump along it by the distance / sqrt(t), halved until misclassified, and search
+    again. So that an image's queries do not depend on its neighbours, all starts and 10 lengths of every jump are asked
+    for. An image for which every start is classified correctly is given up and stays as it is. Defaults are those of
+    the released code but for `tries`.
     Cost with d = 784: about 18,300 forwards, 17,145 of them for normals.
+
+    Parameters:
+        steps: jumps, t of which have been made.
+        initial_samples: random points for the first normal; later ones take this times sqrt(t).
+        max_samples: but no more than these.
+        gamma: precision of the search in units of d^(-3/2) (l2) or d^(-2) (linf), and width of the random points in
+            units of the distance / d.
+        tries: images of noise to start from. The released code draws uniform noise up to 10,000 times, until one is
+            misclassified; every other one here is darkened.
     """
     nearest = Nearest(problem)
     start = _start(problem, nearest, tries)

@@ -47,14 +47,21 @@ def lbfgs(
 ) -> Tensor:
     """Minimise mean((x' - x)^2) + c * cross-entropy(x', t) inside the pixel box by L-BFGS-B (section 4.1).
 
-    c doubles from `initial_c` until the result is misclassified, at most `doublings` values, then is bisected until the
-    bracket is below `precision`; each run starts at the image, with `memory` corrections and at most `steps`
-    iterations. The wanted class t is the first that a step along the gradient reaches, of `lengths` lengths up to
-    the pixel range root-mean-square, 20 finer ones if it is among the first 20; a random wrong class if none is.
-    The paper draws t at random and searches c on a line; all else and the numbers are those of foolbox 1.8. Pixels
-    count as shares of the pixel range. The nearest misclassified image that was seen anywhere counts. A row whose
-    logits are NaN or infinite ends there. Cost: about (`doublings` + log2(c / `precision`)) * `steps` forwards and
-    backwards at most, with c the last value, and 1 to `lengths` + 21 forwards for the class.
+    c doubles until the result is misclassified, then is bisected; each run starts at the image. The wanted class t is
+    the first that a step along the gradient reaches; a random wrong class if none is. The paper draws t at random and
+    searches c on a line; all else and the numbers are those of foolbox 1.8. Pixels count as shares of the pixel range.
+    The nearest misclassified image that was seen anywhere counts. A row whose logits are NaN or infinite ends there.
+    Cost: about (`doublings` + log2(c / `precision`)) * `steps` forwards and backwards at most, with c the last value,
+    and 1 to `lengths` + 21 forwards for the class.
+
+    Parameters:
+        steps: iterations of L-BFGS-B for each c, at most; foolbox 1.8's.
+        memory: corrections that it keeps; foolbox 1.8's.
+        initial_c: the first c, in mean squares per nat; foolbox 1.8's.
+        doublings: values of c, at most; foolbox 1.8's.
+        precision: c is bisected until the bracket is below this; foolbox 1.8's.
+        lengths: of the step that finds t, up to the pixel range root-mean-square; 20 finer ones if it is among the
+            first 20. Foolbox 1.8's.
     """
     nearest = Nearest(problem)
     clean = problem.logits(problem.x)

@@ -22,9 +22,14 @@ def mifgsm(
 ) -> Tensor:
     """Follow the sign of a decaying sum of l1-normalised gradients (Algorithm 1); l2 after equation 8.
 
-    The step (`step_size`, in the ball's norm, pixels in [0, 1]) is eps / steps unless given, the decay factor mu is 1
-    and there are 10 steps, all as in the paper, and there is no random start.
-    An all-zero gradient adds nothing to the sum. Cost: `steps` forwards and backwards.
+    There is no random start. An all-zero gradient adds nothing to the sum.
+    Cost: `steps` forwards and backwards.
+
+    Parameters:
+        steps: the paper's number.
+        decay: mu, the share of the sum that is kept, without unit; the paper's.
+        step_size: in the ball's norm, pixels in [0, 1]; the paper's eps / steps unless given.
+        loss: which climbs; the paper's is "ce".
     """
     length = problem.threat.eps / steps if step_size is None else step_size
     adv, momentum = problem.x, torch.zeros_like(problem.x)

@@ -25,12 +25,18 @@ def mifgsm_search(
 ) -> Tensor:
     """The least radius at which the momentum iterative method (Dong et al., 2018, Algorithm 1) finds another class.
 
-    From `initial_eps` the radius grows by 1.5 until a run succeeds, at most `tries` times; then `tries` bisections
-    between 0 and that. Each run starts at the image without momentum and ends at its first success; its step keeps
-    the ratio of `step_size` to `initial_eps`, which are in pixel units. Gradients of cross-entropy are divided by their
-    mean absolute value, which turns the signs like the paper's l1 norm. All numbers are those of foolbox 1.8, which
-    knows only l-inf; l2 climbs after equation 8. Cost: at most 2 * `tries` * `steps` backwards and
-    2 * `tries` * (`steps` + 1) forwards, and 1 forward.
+    The radius grows by 1.5 until a run succeeds, then is bisected between 0 and that. Each run starts at the image
+    without momentum and ends at its first success. Gradients of cross-entropy are divided by their mean absolute value,
+    which turns the signs like the paper's l1 norm. All numbers are those of foolbox 1.8, which knows only l-inf; l2
+    climbs after equation 8.
+    Cost: at most 2 * `tries` * `steps` backwards and 2 * `tries` * (`steps` + 1) forwards, and 1 forward.
+
+    Parameters:
+        steps: of each run; foolbox 1.8's.
+        decay: mu, the share of the sum that is kept, without unit; foolbox 1.8's and the paper's.
+        initial_eps: the first radius, in the ball's norm, pixels in [0, 1]; foolbox 1.8's.
+        step_size: at that radius, pixels in [0, 1]; it keeps its ratio to the radius. Foolbox 1.8's.
+        tries: how often the radius grows at most, and how often it is bisected; foolbox 1.8's.
     """
     nearest = Nearest(problem)
     problem.retire(nearest.see(problem.x, problem.logits(problem.x)).nonzero().squeeze(1))

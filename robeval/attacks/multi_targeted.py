@@ -28,16 +28,20 @@ def multi_targeted(
     rule: Literal["gowal", "released"] = "gowal",
     random_start: bool = True,
 ) -> Tensor:
-    """PGD towards one wrong class after another, all of them unless `targets` is given, by clean logit.
+    """PGD towards one wrong class after another, by clean logit.
 
-    "gowal": climb z_t - z_y (section 3; the paper climbs with Adam as well, this with plain steps). An image is broken
-    if the last iterate towards any target is; the first such point is the answer, or else that of largest margin.
-    "released", as in Yang et al.'s code (https://arxiv.org/abs/2003.02460): climb log p_t, and let only one candidate
-    count, that of the largest p_t (in the code minus the clean p_y, the same for every t). The code runs towards y too
-    and never takes the result; this does not.
-    20 steps of eps / 10 unless given (`step_size` is in the ball's norm, pixels in [0, 1]), as in that code, from a
-    point of the ball and box that is new for each target.
     Cost per target: `steps` + 1 forwards, `steps` backwards; 1 forward more; "gowal" stops once an image is broken.
+
+    Parameters:
+        steps: for each target; as in Yang et al.'s code (https://arxiv.org/abs/2003.02460).
+        step_size: in the ball's norm, pixels in [0, 1]; that code's eps / 10 unless given.
+        targets: how many classes, likeliest first; all wrong ones unless given, as in the paper.
+        rule: "gowal": climb z_t - z_y (section 3; the paper climbs with Adam as well, this with plain steps). An image
+            is broken if the last iterate towards any target is; the first such point is the answer, or else that of
+            largest margin. "released", as in Yang et al.'s code: climb log p_t, and let only one candidate count, that
+            of the largest p_t (in the code minus the clean p_y, the same for every t). The code runs towards y too and
+            never takes the result; this does not.
+        random_start: begin at a point of the ball and box that is new for each target, as in that code and the paper.
     """
     length = problem.threat.eps / 10 if step_size is None else step_size
     climb = TARGETED["difference" if rule == "gowal" else "ce"]

@@ -23,14 +23,22 @@ def pgd(
     random_start: bool = True,
     clip_start: bool = False,
 ) -> Tensor:
-    """Climb the loss for `steps` steps of `step_size` (pixel units) and return the last iterate (section 2.1).
+    """Climb the loss for `steps` steps of `step_size` and return the last iterate (section 2.1).
 
     Published variants differ only in numbers: TRADES tests with 20 steps of 0.003 from the image itself,
-    Bilateral Adversarial Training with 100 steps of 2/255 from a random point. TRADES and BAT leave that
-    point outside the pixel box until the first projection; Madry and Yang clip it first (`clip_start`).
-    "PGD-CW" of the Madry challenges is `loss = "margin", kappa = 50`; without kappa the margin has no hinge.
-    With a `target` the loss is that of reaching one wrong class, chosen by the clean logits or at random; a sample
-    is still broken by any wrong class. Cost: `steps` forwards and backwards, and 1 forward to choose a target.
+    Bilateral Adversarial Training with 100 steps of 2/255 from a random point.
+    Cost: `steps` forwards and backwards, and 1 forward to choose a target.
+
+    Parameters:
+        steps: there is no usual number; Madry's MNIST challenge takes 40 and TRADES 20.
+        step_size: in the ball's norm, pixels in [0, 1]; Madry's challenge takes 0.01 for MNIST and 2/255 for CIFAR-10.
+        loss: which climbs; the paper's is "ce". "PGD-CW" of the Madry challenges is "margin" with kappa = 50.
+        kappa: the margin is climbed until another logit leads by this much, in logits; without it, for ever.
+        target: reach one wrong class, chosen by the clean logits or at random; a sample is still broken by any wrong
+            class. The paper's is "none".
+        random_start: begin at a random point of the ball, as in the paper.
+        clip_start: move that point into the pixel box before the first gradient, as Madry and Yang do; TRADES and BAT
+            leave it outside until the first projection.
     """
     target_classes = aim(problem, target)
     climb = chosen(loss, target != "none", kappa)

@@ -16,10 +16,13 @@ from robeval.values.parameters import Count
 def random_noise(problem: Problem, *, draws: Literal["uniform", "corner"] = "uniform", tries: Count = 100) -> Tensor:
     """Draw `tries` points and keep the first that is misclassified; a model it breaks better than PGD masks gradients.
 
-    The drawn points are uniform in the ball, or as far out as it goes (`draws = "corner"`): a corner of the l-inf
-    ball, a point of the l2 sphere, or one pixel changed by all of eps (l1). Then they are projected onto the pixel
-    box. Athalye et al. (2018) speak of 10^5 tries; 100 is a smoke test. Cost: at most `tries` forwards; none after
-    success.
+    The drawn points are projected onto the pixel box.
+    Cost: at most `tries` forwards; none after success.
+
+    Parameters:
+        draws: "uniform" in the ball, or as far out as it goes ("corner"): a corner of the l-inf ball, a point of the l2
+            sphere, or one pixel changed by all of eps (l1). Our choice.
+        tries: how many points; 100, our choice, is a smoke test, and Athalye et al. (2018) speak of 10^5.
     """
     adv = problem.x
     for _ in problem.steps(tries):

@@ -24,11 +24,17 @@ def spsa(
 ) -> Tensor:
     """Climb an estimate of the margin's slope with Adam, projecting after each step (Algorithm 1).
 
-    The slope is the average of `samples` pairs (f(x + delta v) - f(x - delta v)) / (2 delta) * v, with the entries of
-    v drawn from {-1, 1}. The points of a pair may be outside ball and box. A row is finished at the first iterate
-    that is misclassified. Rate and width of 0.01 (pixel units) and 64 pairs are the defaults of the implementation
-    that the paper's first author gave to CleverHans; published evaluations take up to 8192 points a step.
+    The slope is the average of pairs (f(x + delta v) - f(x - delta v)) / (2 delta) * v, the entries of v drawn from
+    {-1, 1}. The points of a pair may be outside ball and box. A row is finished at the first iterate that is
+    misclassified. Defaults are those of the implementation that the paper's
+    first author gave to CleverHans, unless noted.
     Cost: `steps` * (2 * `samples` + 1) forwards; none after success.
+
+    Parameters:
+        steps: of Adam; our choice.
+        step_size: Adam's rate, pixels in [0, 1]; CleverHans'.
+        samples: pairs for each step; CleverHans'. Published evaluations take up to 8192 points a step.
+        delta: how far a pair is from the iterate in each pixel, pixels in [0, 1]; CleverHans'.
     """
     adv = problem.x
     first, second = torch.zeros_like(adv), torch.zeros_like(adv)  # Adam's moments

@@ -38,13 +38,17 @@ def square(
 ) -> Tensor:
     """Try random squares and keep each that raises the margin loss, until the image is misclassified (Algorithm 1).
 
-    Squares are those of Algorithm 2 (l-inf) and Algorithm 3 (l2; l1 after Croce & Hein, 2021, arXiv:2103.01208).
-    Defaults are AutoAttack's: 5000 queries, first squares of a share `p_init` of the pixels, and a share that is
-    halved after the same iterations whatever the budget; the paper scales them to the budget (`rescale`). Every
-    image gets squares of its own, anywhere in the image. With `parity = "autoattack"` the last row and column of
-    positions are never drawn, equal logits end the search, and the start is not counted as a query, as in the
-    released code, which also lets all images share one place. Cost: at most `queries` forwards (one more with
-    parity); none after success.
+    Squares are those of Algorithm 2 (l-inf) and Algorithm 3 (l2; l1 after Croce & Hein, 2021, arXiv:2103.01208). Every
+    image gets squares of its own, anywhere in the image.
+    Cost: at most `queries` forwards (one more with parity); none after success.
+
+    Parameters:
+        queries: forwards for an image, at most; AutoAttack's.
+        p_init: share of the pixels that the first squares cover; AutoAttack's.
+        rescale: shrink the squares in proportion to the budget, as the paper does; off, as in AutoAttack, the share is
+            halved after the same iterations whatever the budget.
+        parity: with "autoattack" the last row and column of positions are never drawn, equal logits end the search, and
+            the start is not counted as a query, as in the released code, which also lets all images share one place.
     """
     x, y = problem.x, problem.y
     official = parity == "autoattack"

@@ -60,8 +60,17 @@ def description(entry: Entry) -> str:
 
 
 def parameters(entry: Entry) -> tuple[parts.Row, ...]:
-    """Name, allowed values and default of each keyword."""
-    return parts.parameters(entry.function)
+    """Name, allowed values, default and meaning of each keyword."""
+    return parts.parameters(entry.function, meanings(entry))
+
+
+def meanings(entry: Entry) -> dict[str, str]:
+    """What the docstring says of each keyword; of one it does not speak of, that of our attack of the same name."""
+    own = parts.attributes(entry.function, parts.LISTED)
+    if not entry.library:
+        return own
+    ours = catalog().get(entry.name.partition(".")[2])
+    return (parts.attributes(ours.function, parts.LISTED) if ours else {}) | own
 
 
 def _section(entry: Entry) -> str:

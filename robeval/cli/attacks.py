@@ -12,6 +12,7 @@ def command(name: str | None, markdown: bool) -> None:
 
     from robeval.attacks import registry
     from robeval.cli import attack_page
+    from robeval.cli.page import HEADER
     from robeval.errors import UserError, nearest
     from robeval.reports.render import terminal
     from robeval.values.table import Table
@@ -26,5 +27,5 @@ def command(name: str | None, markdown: bool) -> None:
         raise UserError(f"unknown attack '{name}'", where="NAME", fix=nearest(name, known))
     else:
         click.echo(f"{name}\n\n{attack_page.description(known[name])}")
-        parameters = Table("Parameters", ("parameter", "may be", "default"), attack_page.parameters(known[name]))
-        Console(highlight=False).print(terminal.render(parameters))
+        if rows := attack_page.parameters(known[name]):
+            Console(highlight=False).print(terminal.render(Table("Parameters", HEADER[: len(rows[0])], rows)))

@@ -24,6 +24,8 @@ def command() -> None:
 @options.out
 @options.limit
 @options.microbatch
+@options.data
+@options.sample
 @options.data_root
 @options.device
 @options.seed
@@ -37,6 +39,8 @@ def adv(
     out: Path,
     limit: int | None,
     microbatch: int | None,
+    data: str | None,
+    sample: str | None,
     data_root: Path | None,
     device: str,
     seed: int,
@@ -49,11 +53,14 @@ def adv(
     """
     with ends.kept(out):
         from robeval import api
+        from robeval.cli import fetching
         from robeval.ledger.store import Ledger
         from robeval.run import challenge
         from robeval.run.images import adversarial
 
-        job = api.prepare(model, suite, None, checkpoint, data_root, device, microbatch, limit, seed)
+        with fetching.shown() as listen:
+            given = (data, checkpoint, data_root, device, microbatch, limit, seed, None, sample, listen)
+            job = api.prepare(model, suite, *given)
         form = challenge.find(rules, job.samples.dataset) if rules else None
         found = adversarial(job.plan, job.models, job.samples, Ledger(out), job.device, attack, microbatch)
         array = form.packed(found.images) if form else found.images

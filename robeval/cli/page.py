@@ -1,27 +1,31 @@
 """What the generated pages about attacks and training methods share."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from robeval.values.parameters import listed
 
-Row = tuple[str, str, str]
+Row = tuple[str, ...]
+HEADER = ("parameter", "may be", "default", "meaning, unit, and where the default is from")
+LISTED = "Parameters:\n"
 
 
-def parameters(function: Callable[..., Any]) -> tuple[Row, ...]:
-    """Name, allowed values and default of each keyword."""
-    return tuple(listed(function))
+def parameters(function: Callable[..., Any], meant: Mapping[str, str] = MappingProxyType({})) -> tuple[Row, ...]:
+    """Name, allowed values and default of each keyword, and its meaning if any has one."""
+    return tuple((*row, meant.get(row[0], "")) if meant else row for row in listed(function))
 
 
 def description(facts: tuple[str, ...], function: Callable[..., Any]) -> str:
-    """The facts in one line, and the docstring."""
-    return f"{' · '.join(filter(None, facts))}\n\n{inspect.getdoc(function) or ''}\n"
+    """The facts in one line, and the docstring without what it lists of its parameters."""
+    text = (inspect.getdoc(function) or "").partition(LISTED)[0].rstrip()
+    return f"{' · '.join(filter(None, facts))}\n\n{text}\n"
 
 
-def attributes(kind: type) -> dict[str, str]:
-    """What the docstring of a class says of each attribute under "Attributes:", where several may share a text."""
-    lines = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2].splitlines()
+def attributes(kind: Any, heading: str = "Attributes:\n") -> dict[str, str]:
+    """What a docstring says of each name under the last heading, "Attributes:", where several may share a text."""
+    lines = (inspect.getdoc(kind) or "").partition(heading)[2].splitlines()
     said: dict[str, str] = {}
     names: list[str] = []
     for line in lines:
@@ -36,8 +40,9 @@ def section(name: str, text: str, rows: tuple[Row, ...]) -> str:
     """A heading, the text, and a table of the parameters if there are any."""
     parts = [f"## `{name}`\n", text]
     if rows:
-        parts += ["| parameter | may be | default |", "| :-- | :-- | :-- |"]
-        parts += [f"| `{key}` | {allowed} | {default} |" for key, allowed, default in rows]
+        heads = HEADER[: len(rows[0])]
+        parts += [f"| {' | '.join(heads)} |", f"|{' :-- |' * len(heads)}"]
+        parts += [f"| `{key}` | {' | '.join(rest)} |" for key, *rest in rows]
         parts += [""]
     return "\n".join(parts)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from robeval.errors import UserError
+from robeval.errors import CellError
 from robeval.ops.classifier import Classifier
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -63,7 +63,7 @@ class Microbatches:
 def _differentiable(logits: Tensor) -> Tensor:
     if logits.requires_grad:
         return logits
-    raise UserError(
+    raise CellError(
         "its logits have no gradient to the image",
         where="model",
         fix="Use attacks without gradients, or remove no_grad/detach/argmax from its forward pass.",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from robeval.attacks import registry
-from robeval.errors import UserError
+from robeval.errors import CellError
 from robeval.ops import geometry
 from robeval.ops.microbatch import Microbatches, by_row
 from robeval.ops.noise import Noise
@@ -222,13 +222,13 @@ def _clean(cell: Cell, model: Microbatches, x: Tensor, y: Tensor, samples: Tenso
     """The classes given to the clean images, int64 (n,); a chain's first cell decides for all of it.
 
     Raises:
-        UserError: a clean image has pixels outside [0, 1], or logits that are NaN or infinite.
+        CellError: a clean image has pixels outside [0, 1], or logits that are NaN or infinite.
     """
     clean = judge(model, x, y, x, cell.attack.threat)
     for rows, what in ((clean.nonfinite, "has logits that are NaN or infinite"), (clean.escaped, "is not in [0, 1]")):
         if rows.any():
             first = int(samples[int(rows.nonzero()[0])])
-            raise UserError(
+            raise CellError(
                 f"clean sample {first} of {cell.slice.dataset} {what} ({int(rows.sum())} of {len(rows)} samples)",
                 where=f"model '{cell.model}'",
                 fix="Check the model's weights and input normalisation; no robustness can be measured on it.",

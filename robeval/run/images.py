@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robeval.datasets.registry import Samples
-from robeval.errors import UserError, nearest
+from robeval.errors import CellError, UserError, nearest
 from robeval.ledger.store import Ledger
 from robeval.run.local import Local, Progress
 from robeval.values.cell import CellFailure
@@ -52,7 +52,8 @@ def adversarial(
         ledger: where the batch shape is recorded that the verdicts were made with.
 
     Raises:
-        UserError: no attack of the plan is called so, or one of them fails.
+        UserError: no attack of the plan is called so.
+        CellError: one of them fails.
     """
     (about,) = plan.models
     kept: dict[str, Tensor] = {}
@@ -64,7 +65,7 @@ def adversarial(
         for outcome in executor.run([task]):
             if isinstance(outcome, CellFailure):
                 fix = "Mend the model or the suite, and run it again."
-                raise UserError(f"the attack failed: {outcome.reason}", where=outcome.cell.attack.id, fix=fix)
+                raise CellError(f"the attack failed: {outcome.reason}", where=outcome.cell.attack.id, fix=fix)
             verdicts = outcome.verdicts
             rows = np.arange(outcome.cell.slice.start, outcome.cell.slice.stop)
             standing = verdicts.attacked & ~found.broken[rows]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robeval.datasets.registry import Samples
-from robeval.errors import UserError
+from robeval.errors import CellError, UserError
 from robeval.ledger.store import Ledger
 from robeval.ops.losses import cross_entropy
 from robeval.ops.microbatch import Microbatches
@@ -87,11 +87,12 @@ class Local:
         start = time.perf_counter()
         try:
             verdicts, more = self._verdicts(cell, before)
+        except CellError as error:
+            return CellFailure(cell, str(error), traceback.format_exc())
         except UserError:
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            return CellFailure(cell, reason, traceback.format_exc())
+            return CellFailure(cell, f"{type(error).__name__}: {error}", traceback.format_exc())
         return CellResult(cell, verdicts, time.perf_counter() - start, self.made_with(), more)
 
     def _verdicts(self, cell: Cell, before: Verdicts | None) -> tuple[Verdicts, dict[str, NDArray[np.generic]]]:

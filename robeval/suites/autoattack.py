@@ -27,16 +27,11 @@ _VERSIONS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
 }
 
 
-# The parts that differ from the authors' code unless they are told not to. Auto-PGD does not, but for what rounding
-# does to its l1 form (`ops/auto_pgd.py`).
-_OWN_WAYS = ("fab", "fab_targeted", "square")
-
-
 def autoattack(name: str, version: Version, threat: ThreatModel, parity: Parity = "none") -> Chain:
     """The chain of one version in a threat model; targets are fewer where there are fewer classes.
 
     Args:
-        parity: "autoattack" for what the released code does, where our FAB and Square go ways of their own.
+        parity: "autoattack" for what the released code does, where our attacks go ways of their own.
     """
     own: dict[str, Any] = {} if parity == "none" else {"parity": parity}
     specs = [_spec(name, version, threat, *each, own) for each in _VERSIONS[version]]
@@ -46,8 +41,7 @@ def autoattack(name: str, version: Version, threat: ThreatModel, parity: Parity 
 def _spec(
     name: str, version: Version, threat: ThreatModel, part: str, use: str, params: dict[str, Any], own: dict[str, Any]
 ) -> AttackSpec:
-    if use in _OWN_WAYS:
-        params = params | own
+    params = params | own
     if threat.norm == "l1" and use == "apgd_targeted" and version == "standard":
         params = params | {"targets": 5}
     again = use in ("apgd", "fab") and (version == "plus" or (threat.norm == "l1" and version == "standard"))

@@ -1,5 +1,6 @@
 """The Python interface, from the outside."""
 
+import json
 import re
 import tempfile
 from dataclasses import replace
@@ -324,12 +325,17 @@ def test_weights_that_are_not_numbers():
         evaluate(module)
 
 
-def test_logits_that_are_not_numbers_for_a_later_image(digits):
+def test_logits_that_are_not_numbers_for_a_later_image_cost_no_other_model_anything(net, digits, tmp_path):
     x, _ = digits
-    net, odd = trained(), x[40].sum()
+    odd = x[40].sum()
     module = Fails(lambda x: net(x) + torch.where(x.flatten(1).sum(dim=1) == odd, torch.nan, 0.0)[:, None])
-    with pytest.raises(UserError, match="clean sample 40 of digits has logits that are NaN"):
-        evaluate(module)
+    found = evaluate({"odd": module, "good": net}, out=tmp_path)
+    (reason,) = {json.loads(path.read_text())["reason"].splitlines()[0] for path in tmp_path.glob("failures/*.json")}
+    assert reason == "model 'odd': clean sample 40 of digits has logits that are NaN or infinite (1 of 25 samples)"
+    table = found.table.set_index(["model", "attack"])
+    assert found.failed == len(table.loc["odd"]) - 1  # but for the worst case
+    assert table.loc["odd"].robust_accuracy.isna().all()
+    assert not table.loc["good"].robust_accuracy.isna().any()
 
 
 def test_a_model_without_gradients(net):

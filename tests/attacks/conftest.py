@@ -13,11 +13,11 @@ from robeval.zoo.load import load_model
 
 # Cards of networks that others have trained: the file, how many images, and a radius at which some of them fall.
 RELEASED = {
-    "advertorch_lenet5_adv": ("advertorch_mnist_lenet5_advtrained.pt", 16, 0.4),
-    "abcrown_resnet2b": ("abcrown_cifar10_resnet2b_adv.pth", 16, 0.02),
-    "oval_base": ("oval_cifar10_base_kw.pth", 16, 0.03),
-    "akamaster_resnet20": ("akamaster_cifar10_resnet20.th", 8, 0.002),
-    "autoattack_resnet18": ("model_test.pt", 2, 0.006),
+    "advertorch_lenet5_adv": ("advertorch_mnist_lenet5_advtrained.pt", 16, 104 / 256),
+    "abcrown_resnet2b": ("abcrown_cifar10_resnet2b_adv.pth", 16, 5 / 256),
+    "oval_base": ("oval_cifar10_base_kw.pth", 16, 8 / 256),
+    "akamaster_resnet20": ("akamaster_cifar10_resnet20.th", 8, 1 / 512),
+    "autoattack_resnet18": ("model_test.pt", 2, 3 / 512),
 }
 
 
@@ -50,7 +50,10 @@ def trades_exact(trades):
 
 @pytest.fixture(scope="session", params=RELEASED)
 def released(request, real_data):
-    """A released network, the first test images that it gets right, their labels and a threat model."""
+    """A released network, the first test images that it gets right, their labels and a threat model.
+
+    Grey levels are in 256ths and the radius is a multiple of 1/512, so that sign steps are not rounded.
+    """
     file, n, eps = RELEASED[request.param]
     card = cards.load(request.param)
     samples = datasets.load(card.dataset, "test", (real_data,))
@@ -59,5 +62,6 @@ def released(request, real_data):
         folder = Path(pytest.importorskip("pyautoattack").__file__).parent / "examples"
     model = load_model(card, samples.shape, samples.num_classes, folder / file).module
     x, y = samples.slice(0, n)
+    x = (x * 255).round() / 256
     right = classes(model, x) == y
     return model, x[right], y[right], ThreatModel("linf", eps)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from doubles import COLOUR, Constant, ConvNet, Linear, classes, images, problem
-from official import Recorder, apart, ours, theirs, without_rounding_in_supports
+from official import Recorder, apart, ours, theirs
 from torch import nn
 
 from robeval.attacks import registry
@@ -22,9 +22,9 @@ every_ball = pytest.mark.parametrize("threat", BALLS, ids=lambda threat: threat.
 ce_and_dlr = pytest.mark.parametrize("loss", ["ce", "dlr"])
 
 
-def pair(model, x, y, threat, loss, steps=100, rho=0.75):
+def pair(model, x, y, threat, loss, steps=100, rho=0.75, parity="autoattack"):
     """Our answer and way, and theirs, (t, n, c, h, w)."""
-    mine, my_way = ours(apgd, model, x, y, threat, loss=loss, steps=steps, rho=rho)
+    mine, my_way = ours(apgd, model, x, y, threat, loss=loss, steps=steps, rho=rho, parity=parity)
     other, other_way = theirs("APGDAttack", model, x, y, threat, loss=loss, n_iter=steps, rho=rho)
     return mine, torch.stack(my_way), other, torch.stack(other_way)
 
@@ -220,9 +220,8 @@ def test_linf_is_the_authors_code_bit_for_bit_where_nothing_is_rounded(kind, los
 @ce_and_dlr
 @every_ball
 @pytest.mark.parametrize("kind", [nn.Tanh, nn.ReLU], ids=["tanh", "relu"])
-def test_every_point_is_that_of_the_authors_code_but_for_rounding(kind, threat, loss, monkeypatch):
+def test_every_point_is_that_of_the_authors_code_but_for_rounding(kind, threat, loss):
     """Where a gradient is near 0, the last bit can turn its sign: a few images go another way late in the run."""
-    without_rounding_in_supports(monkeypatch)
     model, x = ConvNet(COLOUR, kind=kind), images(64, COLOUR)
     y = classes(model, x)
     mine, way, other, other_way = pair(model, x, y, threat, loss)
@@ -235,12 +234,13 @@ def test_every_point_is_that_of_the_authors_code_but_for_rounding(kind, threat, 
     assert (apart(mine, other)[broken & (gap < 1e-3)] < 1e-3).all()
 
 
-def test_l1_supports_with_rounding_errors_break_about_as_many():
-    """As released: rounding errors count as changed pixels, and so the ways part."""
+def test_l1_without_rounding_errors_in_its_supports_breaks_about_as_many():
+    """As released, rounding errors count as changed pixels; without parity they do not, and so the ways part."""
     model, x = ConvNet(COLOUR), images(64, COLOUR)
     y = classes(model, x)
     for eps in (1.0, 2.0):
-        mine, _, other, _ = pair(model, x, y, ThreatModel("l1", eps), "ce")
+        mine, way, other, other_way = pair(model, x, y, ThreatModel("l1", eps), "ce", parity="none")
+        assert (furthest(way, other_way) > 1e-3).sum() > 16
         broken = [int((classes(model, adv) != y).sum()) for adv in (mine, other)]
         assert abs(broken[0] - broken[1]) <= 2
 
@@ -258,9 +258,8 @@ def test_linf_on_the_trades_network_is_the_authors_code_bit_for_bit(trades_exact
 @pytest.mark.parametrize(
     "threat", [ThreatModel("linf", 0.3), ThreatModel("l2", 1.5), ThreatModel("l1", 8.0)], ids=lambda threat: threat.norm
 )
-def test_the_trades_network_is_broken_by_the_same_points(trades, threat, monkeypatch):
+def test_the_trades_network_is_broken_by_the_same_points(trades, threat):
     """Gradients of exactly 0 between its rectifiers make the last bit matter more often than on small networks."""
-    without_rounding_in_supports(monkeypatch)
     model, x, y = first(30, trades)
     mine, way, other, other_way = pair(model, x, y, threat, "ce", steps=30)
     gap = furthest(way, other_way)

@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -20,19 +21,26 @@ from doubles import (
     cell,
     classes,
     images,
+    loaded,
     marked,
     problem,
+    samples,
     seeded,
 )
 
 from robeval.attacks import registry
+from robeval.cli import attack_page
+from robeval.ledger.store import Ledger
 from robeval.ops import geometry
 from robeval.ops.microbatch import Microbatches
 from robeval.ops.noise import Noise
 from robeval.ops.problem import Problem
 from robeval.run.engine import run_cell
+from robeval.run.local import Local
+from robeval.run.plan import make_plan, pending, resolved
 from robeval.values.attack import SELECTS, AttackSpec
 from robeval.values.cell import Verdicts
+from robeval.values.suite import Chain, Suite
 from robeval.values.threat import NORMS, ThreatModel
 
 # Those of other libraries draw random numbers of a whole batch, and promise less: test_reference.py.
@@ -85,7 +93,7 @@ def params(name, eps, steps=10):
 
 
 def keywords(name):
-    signature = inspect.signature(CATALOG[name].function)
+    signature = inspect.signature(registry.catalog()[name].function)
     return [each for each in signature.parameters.values() if each.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
@@ -183,6 +191,15 @@ def test_inputs_and_model_are_left_alone(name, norm):
     assert torch.equal(torch.get_rng_state(), generator), "the global generator is nobody's"
 
 
+@pytest.mark.parametrize("name", registry.catalog())
+def test_every_keyword_says_what_it_is(name):
+    """A line under "Parameters:", for other libraries perhaps in the docstring of our attack of that name."""
+    meanings = attack_page.meanings(registry.catalog()[name])
+    unsaid = {each.name for each in keywords(name) if not meanings.get(each.name)}
+    assert not unsaid, f"tell in the docstring, after 'Parameters:', about {unsaid}"
+    assert "Cost" in inspect.getdoc(registry.catalog()[name].function)
+
+
 # ── the same numbers ──
 
 
@@ -206,8 +223,47 @@ def test_slices_of_1_and_7_and_all_give_the_same_verdicts(name, norm, select):
             stop = min(start + size, n)
             about = the_cell(name, norm, stop, start, select=select, restarts=2)
             parts.append(run_cell(about, model_, x[start:stop], y[start:stop]))
-        glued = Verdicts(**{key: np.concatenate([each.columns()[key] for each in parts]) for key in whole.columns()})
-        assert same(whole, glued)
+        assert same(whole, glued(*parts))
+
+
+def tiny(n):
+    """Images so small that every attack is quick."""
+    shape = (1, 3, 3)
+    model, x = ConvNet(shape, 4), images(n, shape)
+    y = classes(model, x)
+    y[::8] = (y[::8] + 1) % 4
+    return model, x, y
+
+
+@every_attack
+def test_slices_of_64_and_all_give_the_same_verdicts(name, norm):
+    model, x, y = tiny(100)
+    parts = [(0, 64), (64, 100), (0, 100)]
+    model_ = Microbatches(model, ROWS)
+    first, second, whole = (run_cell(the_cell(name, norm, b, a), model_, x[a:b], y[a:b]) for a, b in parts)
+    assert same(whole, glued(first, second))
+
+
+def glued(*parts):
+    columns = [each.columns() for each in parts]
+    return Verdicts(**{key: np.concatenate([each[key] for each in columns]) for key in columns[0]})
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_run_that_was_stopped_goes_on_to_the_same_verdicts(name, tmp_path):
+    norm = CATALOG[name].norms[-1]
+    model, x, y = tiny(24)
+    spec = the_cell(name, norm, 24, restarts=2, select="any").attack
+    about = Suite("s", "S", "made", "test", spec.threat, (Chain(spec.id, (spec,)),), slice_size=8)
+    made, data, ledger = loaded(model, 4), samples(x, y, 4), Ledger(tmp_path)
+    plan = make_plan(resolved(about), [made], data, limit=None, seed=0)
+    for stop in (1, None):  # killed after one cell, and gone on with by another process
+        executor = Local({made.id: made}, data, ledger, torch.device("cpu"), microbatch=ROWS)
+        for outcome in islice(executor.run(pending(plan, ledger)), stop):
+            ledger.put(outcome)
+    found = glued(*(ledger.get(each.key).verdicts for each in plan.cells))
+    whole = run_cell(the_cell(name, norm, 24, restarts=2, select="any"), Microbatches(model, ROWS), x, y)
+    assert same(whole, found)
 
 
 @every_attack
@@ -308,6 +364,19 @@ def test_nan_is_no_success_and_stops_no_neighbour(name, norm, select):
         assert spoiled.nonfinite[light].all()
     for key, column in plain.columns().items():
         assert np.array_equal(spoiled.columns()[key][~light], column[~light], equal_nan=column.dtype.kind == "f")
+
+
+@every_attack
+@pytest.mark.parametrize("factor", [torch.inf, -torch.inf])
+def test_infinite_logits_are_no_success_and_stop_no_neighbour(name, norm, factor):
+    x, light = marked(8, COLOUR)
+    model = FirstPixelUnseen(ConvNet(COLOUR))
+    y = classes(model, x)
+    eps = 0.08 if norm == "l1" else EPS[norm] / 2
+    odd, plain = (run(each, x, y, name, norm, eps=eps) for each in (NotANumber(model, factor), model))
+    assert not odd.broken[light].any()
+    if CATALOG[name].gradients:  # others may start far away, where dark images are not finite either
+        assert np.array_equal(odd.broken[~light], plain.broken[~light])
 
 
 @every_select

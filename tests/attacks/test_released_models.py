@@ -22,16 +22,23 @@ class Asked(Recorder):
         return self.model(x)
 
 
-def assert_together(way, other):
-    """The first step is the same for every image, and half of the images or more go the same way to the end.
+def assert_together(way, other, rounding=0.0):
+    """Every image goes the same way to the end, up to rounding; but one in sixteen may part in the last bit.
 
-    A difference in the last bit turns the sign of a slope that is nearly 0, or puts an iterate on the other side of
-    the boundary, and then an image goes a way of its own.
+    That turns the sign of a slope that is nearly 0, or puts an iterate on the other side of the boundary. Signs of
+    slopes move pixels by multiples of the step, which float32 holds exactly here, so there is nothing else to differ.
     """
     assert len(way) == len(other) > 4
     far = torch.stack([apart(*points) for points in zip(way, other)])  # (t, n)
-    assert (far[:2] < 1e-6).all()
-    assert (far.amax(dim=0) < 1e-5).float().mean() >= 0.5
+    assert (far[:2] <= rounding).all()
+    assert (far.amax(dim=0) > 10 * rounding).sum() <= far.shape[1] // 16
+
+
+def assert_same_fate(model, y, mine, other):
+    """The same images break, some of them and not none."""
+    broken = classes(model, other) != y
+    assert broken.any()
+    assert torch.equal(classes(model, mine) != y, broken)
 
 
 def test_pgd_as_foolbox(released):
@@ -62,14 +69,16 @@ def test_apgd_as_the_released_code(released, loss):
     mine, way = ours(apgd, model, x, y, threat, loss=loss, steps=12)
     other, their_way = theirs("APGDAttack", model, x, y, threat, loss=loss, n_iter=12)
     assert_together(way, their_way)
-    assert torch.equal(classes(model, mine) == y, classes(model, other) == y)
+    assert_same_fate(model, y, mine, other)
 
 
 def test_targeted_apgd_as_the_released_code(released):
     model, x, y, threat = released
     mine, _ = ours(apgd_targeted, model, x, y, threat, targets=2, steps=10)
     other, _ = theirs("APGDAttack_targeted", model, x, y, threat, n_target_classes=2, n_iter=10)
-    assert torch.equal(classes(model, mine) == y, classes(model, other) == y)
+    assert_same_fate(model, y, mine, other)
+    broken = classes(model, other) != y
+    assert (apart(mine, other)[broken] > 0).sum() <= len(y) // 16
 
 
 def test_fab_as_the_released_code(released):
@@ -80,5 +89,5 @@ def test_fab_as_the_released_code(released):
     attack = pt.FABAttack_PT(other, norm="Linf", n_iter=8, eps=threat.eps, targeted=True)
     attack.target_class = 2
     their_adv = attack.attack_single_run(x, y, is_targeted=True)
-    assert_together(mine.points, other.points)
-    assert torch.equal(classes(model, adv) == y, classes(model, their_adv) == y)
+    assert_together(mine.points, other.points, rounding=1e-6)
+    assert_same_fate(model, y, adv, their_adv)

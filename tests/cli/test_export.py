@@ -18,6 +18,15 @@ def test_the_array_is_written_and_the_ledger_kept(robeval, tiny, tmp_path):
     assert "of 40 samples are broken" in said.out
 
 
+def test_images_and_samples_can_be_chosen_as_for_a_run(robeval, tiny, tmp_path):
+    whole, part = "whole.npy", "part.npy"
+    for to, *more in ((whole, "--limit", "30"), (part, "--data", "digits", "--sample", "10:30")):
+        words = "--suite", "tiny", "--model", "small", "--to", to, "--microbatch", "32", *more
+        said = robeval("export", "adv", *words)
+        assert said.code == 0, said.err
+    assert np.array_equal(np.load(whole)[10:], np.load(part))
+
+
 def test_rules_are_those_of_a_data_set(refused):
     words = "--suite", "tiny", "--model", "small", "--limit", "4", "--to", "adv.npy", "--rules", "trades"
     assert "no rules 'trades' for digits" in refused("export", "adv", *words)

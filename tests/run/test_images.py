@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from doubles import COLOUR, ConvNet, classes, images, loaded, samples
+from torch import nn
 
-from robeval.errors import UserError
+from robeval.errors import CellError, UserError
 from robeval.ledger.store import Ledger
 from robeval.ops import geometry
 from robeval.reports import measure
@@ -60,6 +61,17 @@ def test_the_images_get_the_verdicts_of_the_run(planned, tmp_path, attack):
     wrong = classes(MODEL, X) != Y
     assert torch.equal(adv[wrong], X[wrong]), "what is wrong when clean is left alone"
     assert (adv[~wrong] != X[~wrong]).flatten(1).any(dim=1).all(), "of the others the last try is kept"
+
+
+class Fails(nn.Module):
+    def forward(self, x):
+        raise RuntimeError("no more paper")
+
+
+def test_an_attack_that_fails_is_no_mistake_of_the_user(planned, tmp_path):
+    with pytest.raises(CellError, match="weak: the attack failed: RuntimeError: no more paper") as caught:
+        adversarial(planned, {"model": loaded(Fails(), 10)}, DATA, Ledger(tmp_path), CPU, "weak", 8)
+    assert caught.value.code == 1
 
 
 def test_unknown_attack(planned, tmp_path):

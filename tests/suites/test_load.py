@@ -273,8 +273,7 @@ def test_autoattack_as_the_released_code_does_it(suite):
     added = '[[autoattack]]\nparity = "autoattack"\nversion = "plus"\n\n[[cascade]]'
     loaded = suites.load(suite(("[[cascade]]", added)))
     (chain,) = [chain for chain in loaded.chains if chain.id == "autoattack"]
-    told = {spec.use for spec in chain.attacks if spec.params.get("parity") == "autoattack"}
-    assert told == {"fab", "square", "fab_targeted"}
+    assert {spec.params.get("parity") for spec in chain.attacks} == {"autoattack"}
 
 
 def test_an_unknown_version_of_autoattack(suite):

@@ -18,6 +18,8 @@ from robeval.values.parameters import Count, Positive, Share
 NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 ORDERS = {"linf": torch.inf, "l2": 2, "l1": 1}
 TARGETS = 9
+# Only for l1 has our Auto-PGD another way of its own.
+APGD_SETTINGS = ({"norm": "linf"}, {"norm": "l2"}, {"norm": "l1", "parity": "autoattack"})
 
 
 def fit_targets(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
@@ -51,7 +53,14 @@ def fit_standard(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
     return params
 
 
-@attack("autoattack.apgd", norms=("linf", "l2", "l1"), paper="arXiv:2003.01690", fit=fit_loss, library="autoattack")
+@attack(
+    "autoattack.apgd",
+    norms=("linf", "l2", "l1"),
+    paper="arXiv:2003.01690",
+    fit=fit_loss,
+    library="autoattack",
+    settings=APGD_SETTINGS,
+)
 def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Share = 0.75) -> Tensor:
     """`APGDAttack`, one start; for l1 with larger radii first. Cost: `steps` + 1 backwards, `steps` + 2 forwards."""
     from pyautoattack.autopgd_base import APGDAttack
@@ -67,6 +76,7 @@ def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "
     paper="arXiv:2003.01690",
     fit=fit_targeted_loss,
     library="autoattack",
+    settings=APGD_SETTINGS,
 )
 def apgd_targeted(
     problem: Problem,

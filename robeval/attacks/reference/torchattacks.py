@@ -17,6 +17,8 @@ from robeval.values.parameters import Count, NotNegative, Positive, Share
 
 NORMS = {"linf": "Linf", "l2": "L2"}
 TARGETS = 9
+# For l-inf and l2 our Auto-PGD is the same whatever it is told.
+EITHER = ({"parity": "none"}, {"parity": "autoattack"})
 
 
 def fit_targets(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
@@ -95,6 +97,7 @@ def mifgsm(
     paper="arXiv:2003.01690",
     fit=fit_loss,
     library="torchattacks",
+    settings=EITHER,
 )
 def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Share = 0.75) -> Tensor:
     """`APGD`, a copy of the authors' code. Cost: `steps` + 1 backwards and `steps` + 2 forwards."""
@@ -110,6 +113,7 @@ def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "
     paper="arXiv:2003.01690",
     fit=fit_targets,
     library="torchattacks",
+    settings=EITHER,
 )
 def apgd_targeted(
     problem: Problem,
