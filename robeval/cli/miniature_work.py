@@ -147,13 +147,13 @@ def _attack(task: Task, card: Path, name: str, attacks: Sequence[str]) -> None:
 
 
 def report(miniature: Miniature, seeds: Sequence[int], out: Path) -> tuple[str, int]:
-    """The page of what the ledgers have, and how many expectations are not met for no known reason."""
+    """The page of what the ledgers have, and how many expectations are not met."""
     ledgers = [Ledger(out / f"seed{seed}") for seed in seeds]
     results = [measure.results(each, each.plans()) for each in ledgers]
     figures = Figures(results)
     tables = [(papers.load(shown.id), shown) for shown in miniature.tables]
     text = page(miniature, tables, figures, seeds, _cost(results, out, seeds))
-    return text, sum(each.failed for each in outcomes(miniature, figures))
+    return text, sum(not each.passed for each in outcomes(miniature, figures))
 
 
 def _cost(results: Sequence[pd.DataFrame], out: Path, seeds: Sequence[int]) -> str:

@@ -8,28 +8,35 @@ if TYPE_CHECKING:
     from robeval.values.attack import AttackSpec
     from robeval.values.suite import Suite
 
+_WIDE = 120  # columns of a terminal that has room for titles
+
 
 @click.command()
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
-    """List the suites; with a NAME (or a TOML file), show its attacks."""
+    """List the suites; with a NAME (or a TOML file), show its title and its attacks."""
     from rich.console import Console
 
     from robeval.reports.render import terminal
     from robeval.suites import load as suites
     from robeval.values.table import Table
 
+    console = Console(highlight=False)
+    wide = console.width >= _WIDE
+
     def threat(suite: "Suite") -> str:
         return f"{suite.threat.norm} {suite.threat.eps:.4g}"
 
     if name is None:
         listed = [(s.id, s.dataset, threat(s), str(len(s.chains)), s.title) for s in suites.catalog().values()]
-        table = Table("Suites", ("suite", "data", "threat", "attacks", "title"), tuple(listed))
+        header = ("suite", "data", "threat", "attacks", "title")
+        shown = len(header) if wide else header.index("title")
+        table = Table("Suites", header[:shown], tuple(row[:shown] for row in listed))
     else:
         suite = suites.load(name, "NAME")
         rows = [(chain.id, spec.use, _settings(spec, suite)) for chain in suite.chains for spec in chain.attacks]
         table = Table(f"{suite.id} ({threat(suite)}): {suite.title}", ("id", "attack", "settings"), tuple(rows))
-    Console(highlight=False).print(terminal.render(table))
+    console.print(terminal.render(table))
 
 
 def _settings(spec: "AttackSpec", suite: "Suite") -> str:

@@ -38,7 +38,6 @@ class Check:
     Attributes:
         says: the expectation in words.
         plus, minus: accuracies, each "MODEL ATTACK" of the miniature's own suite.
-        known: why it is not met at this scale, where that is known; it is said, and no failure.
     """
 
     says: str
@@ -46,7 +45,6 @@ class Check:
     minus: tuple[str, ...]
     at_least: float | None
     at_most: float | None
-    known: str = ""
 
     def holds(self, value: float) -> bool:
         """Whether the sum is where it is expected."""
@@ -118,7 +116,6 @@ def _check(
     minus: tuple[str, ...] = (),
     at_least: float | None = None,
     at_most: float | None = None,
-    known: str = "",
 ) -> None:
     """What is expected."""
 

@@ -122,17 +122,14 @@ def test_an_expectation_is_about_the_mean_over_the_seeds(at_least, at_most, pass
     assert found.passed is passed
 
 
-def test_an_expectation_that_is_known_not_to_be_met_is_no_failure_and_says_so():
-    check = Check("one is better", ("one fgsm",), ("two fgsm",), 1, None, "they are alike")
-    ours = Miniature("Ours", "s", {}, (), (check,))
-    figures = Figures([results(one=0.5, two=0.5)])
-    (found,) = outcomes(ours, figures)
-    assert (found.passed, found.failed) == (False, False)
-    text = page(ours, [], figures, (1,), "")
-    assert "| 0.0 | not met, as is known |" in text
-    assert "one is better: they are alike" in text
-    (missing,) = outcomes(ours, Figures([results(one=0.5)]))
-    assert missing.failed
+def test_the_page_shows_what_expectations_are_about_and_whether_they_are_met():
+    better = Check("one is better", ("one fgsm",), ("two fgsm",), 1, None)
+    worse = Check("one is worse", ("two fgsm",), ("one fgsm",), 1, None)
+    ours = Miniature("Ours", "s", {}, (), (better, worse))
+    text = page(ours, [], Figures([results(one=0.6, two=0.5)]), (1,), "")
+    assert "| one is better | one fgsm, minus two fgsm | at least 1 | 10.0 | pass |" in text
+    assert "| one is worse | two fgsm, minus one fgsm | at least 1 | -10.0 | FAIL |" in text
+    assert "| one | fgsm | 60.0 |\n| two | fgsm | 50.0 |" in text
 
 
 def test_an_expectation_without_every_accuracy_is_not_met():

@@ -82,7 +82,7 @@ def test_one_score_is_of_two_classes(name, tmp_path):
     (fit,) = found.fits
     assert (fit.network.arch, fit.network.params) == (name, {"outputs": 1})
     assert (fit.datasets, fit.image) == (("mnist_1_3", "mnist_5_7"), ((1, 28, 28), 2))
-    assert found.card() is None
+    assert found.card().dataset == "mnist_1_3"
 
 
 def test_classes_that_no_known_data_set_has(tmp_path):
