@@ -50,7 +50,7 @@ attacks = [
     { use = "pgd", steps = 20, step_size = 0.02, loss = "margin" },
 ]
 """
-SAMPLES = 180
+SAMPLES = 120
 CELLS = 7 * SAMPLES // 30
 KILLS = 3
 

@@ -48,10 +48,10 @@ def test_natural_accuracy_on_all_test_images(trades, mnist, tmp_path):
     assert (~found).sum() == 9_948
 
 
-def test_pgd40_without_random_start_on_300_images(trades, mnist, tmp_path):
+def test_pgd40_without_random_start_on_100_images(trades, mnist, tmp_path):
     """The released script's loop, `pgd_attack_trades.py`, written once more in plain torch."""
     wrong = []
-    for start in range(0, 300, 50):
+    for start in range(0, 100, 50):
         x, y = mnist.slice(start, start + 50)
         adv = x
         for _ in range(40):
@@ -60,6 +60,6 @@ def test_pgd40_without_random_start_on_300_images(trades, mnist, tmp_path):
             adv = torch.clamp(adv.detach() + 0.01 * slope.sign(), x - 0.3, x + 0.3).clamp(0, 1)
         with torch.no_grad():
             wrong.append(trades.module(adv).argmax(dim=1) != y)
-    found = broken(trades, mnist, tmp_path, "pgd40", 300)
+    found = broken(trades, mnist, tmp_path, "pgd40", 100)
     assert np.array_equal(found, torch.cat(wrong))
-    assert (~found).sum() == 289
+    assert (~found).sum() == 97
