@@ -74,13 +74,15 @@ def show(table: str, form: str, options: Options) -> None:
     note says what would make it.
     """
     with ends.kept(options.out):
+        from robeval.cli.table_asks import whole
         from robeval.cli.table_missing import Missing
         from robeval.reports import papers
         from robeval.reports.compare import compare
 
         paper = papers.load(table)
         failed = _run([paper], options)
-        entries = compare(paper, *_known(paper.asks(options.scale), options.out), options.scale)
+        known = _known(paper.asks(options.scale), options.out)
+        entries = compare(paper, *known, options.scale, lambda ask: whole(ask, options.seed))
         _print(paper, entries, options.scale, Missing(paper, options), form)
         if not any((options.out / name).is_dir() for name in ("plans", "measures")):
             click.echo(f"robeval: there is no ledger in {options.out}; with --run, the command makes one", err=True)
@@ -95,13 +97,17 @@ def page(options: Options) -> None:
     With --run, what is missing at the given scale is computed first.
     """
     with ends.kept(options.out):
+        from robeval.cli.table_asks import whole
         from robeval.reports import paper_page, papers
         from robeval.reports.compare import compare
 
         tables = list(papers.catalog().values())
         failed = _run(tables, options)
         known = _known([ask for table in tables for scale in SCALES for ask in table.asks(scale)], options.out)
-        found = {scale: [compare(each, *known, scale) for each in tables] for scale in SCALES}
+        found = {
+            scale: [compare(each, *known, scale, lambda ask: whole(ask, options.seed)) for each in tables]
+            for scale in SCALES
+        }
         click.echo(paper_page.page(tables, found["paper"], found["digits"]), nl=False)
         ends.check(failed, options.out)
 

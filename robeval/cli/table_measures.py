@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 from robeval import api, measuring
-from robeval.cli import table_cost
+from robeval.cli import table_asks, table_cost
 from robeval.cli.session import run_shown
 from robeval.cli.table_models import Models, in_one_line
 from robeval.cli.table_options import Options
@@ -19,7 +19,6 @@ from robeval.values.digest import digest
 from robeval.values.paper import Ask
 
 Call = tuple[str, dict[str, Any], measuring.Request]
-_SUBJECT = ("dataset", "split", "suite")
 
 
 class Measures:
@@ -74,8 +73,7 @@ class Measures:
 
 def _call(said: dict[str, Any], model: str, models: Models, options: Options) -> Call:
     """How to measure what a number's `finding` says."""
-    params = {key: value for key, value in said.items() if key not in (*_SUBJECT, "measure")}
-    subject = {key: value for key, value in said.items() if key in _SUBJECT}
+    subject = {key: value for key, value in said.items() if key in table_asks.SUBJECT}
     name = str(said.get("measure", ""))
     entry = registry.catalog().get(name)
     about = measuring.Request(
@@ -87,4 +85,4 @@ def _call(said: dict[str, Any], model: str, models: Models, options: Options) ->
         seed=options.seed,
         **subject,
     )
-    return name, params, about
+    return name, table_asks.params(said), about

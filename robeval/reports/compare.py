@@ -1,7 +1,7 @@
 """A published table beside a ledger: what was measured of each number, and whether it is the one that was printed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,31 +58,41 @@ class Entry:
         return self.found.value - published
 
 
-def compare(table: PaperTable, results: pd.DataFrame, rows: Sequence[lookup.Row], scale: str = "paper") -> list[Entry]:
+Whole = Callable[[Ask], Mapping[str, Any]]
+
+
+def compare(
+    table: PaperTable,
+    results: pd.DataFrame,
+    rows: Sequence[lookup.Row],
+    scale: str = "paper",
+    whole: Whole = lambda ask: ask.finding,
+) -> list[Entry]:
     """Every cell of a table in every reading it has, with what the ledger says about it.
 
     Args:
         results: of the ledger, as `measure.results` gives them.
         rows: of its measures, as `findings.rows` gives them, and of its transfers (`transfer.rows`).
+        whole: all that a row of a measure must say, parameters with their defaults: a `finding` leaves those out.
     """
     known = {(row["suite"], row["model"], row["attack"]): row for row in results.to_dict("records")}
     entries = []
     for cell in table.cells:
         asks = cell.asks.get(scale, {})
         for reading, ask in asks.items() if asks else [("", None)]:
-            found = _look_up(ask, cell, known, rows) if ask else None
+            found = _look_up(ask, cell, known, rows, whole) if ask else None
             entry = Entry(cell, reading, ask, found, "")
             entries.append(replace(entry, verdict=_verdict(entry, known)))
     return entries
 
 
 def _look_up(
-    ask: Ask, cell: PaperCell, known: Mapping[tuple[str, str, str], Any], rows: Sequence[lookup.Row]
+    ask: Ask, cell: PaperCell, known: Mapping[tuple[str, str, str], Any], rows: Sequence[lookup.Row], whole: Whole
 ) -> Found | None:
-    found = _accuracy(ask, known) if ask.is_accuracy else _measured(ask, cell, rows)
+    found = _accuracy(ask, known) if ask.is_accuracy else _measured(ask, cell, rows, whole)
     if found is None or ask.minus is None:
         return found
-    other = _look_up(ask.minus, cell, known, rows)
+    other = _look_up(ask.minus, cell, known, rows, whole)
     return _apart(found, other) if other else None
 
 
@@ -96,12 +106,11 @@ def _accuracy(ask: Ask, known: Mapping[tuple[str, str, str], Any]) -> Found | No
     return Found(100 * share, 100 * low, 100 * high, n)
 
 
-def _measured(ask: Ask, cell: PaperCell, rows: Sequence[lookup.Row]) -> Found | None:
+def _measured(ask: Ask, cell: PaperCell, rows: Sequence[lookup.Row], whole: Whole) -> Found | None:
     """What was measured otherwise; shares of a column in percent are shown in percent."""
     moved = {"measure": "transfer", "at": transfer.ALL, "suite": ask.suite, "attack": ask.attack, "source": ask.source}
-    row = lookup.find(
-        rows, {"metric": ask.metric, **(ask.finding or moved)} | ({"model": ask.model} if ask.model else {})
-    )
+    about = whole(ask) if ask.finding else moved
+    row = lookup.find(rows, {"metric": ask.metric, **about} | ({"model": ask.model} if ask.model else {}))
     if row is None or (value := lookup.number(row.get("value"))) is None:
         return None
     low, high = (lookup.number(row.get(key)) for key in ("low", "high"))

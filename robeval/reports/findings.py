@@ -35,14 +35,15 @@ def table_of(answers: Iterable[Measured]) -> pd.DataFrame:
 def rows(ledger: Ledger) -> list[dict[str, Any]]:
     """The same as flat dictionaries in which each parameter of the measure has its own key, as it was given.
 
-    Where a parameter is called like a column, `params.<name>` has it.
+    `version` is that of the measure's code. Where a parameter is called like a column, `params.<name>` has it.
     """
     found = []
     for answer in ledger.answers():
         params = {
             name if name not in COLUMNS else f"params.{name}": each for name, each in answer.question.params.items()
         }
-        found += [{**_row(answer, finding), **params} for finding in answer.findings]
+        version = {"version": answer.question.version}
+        found += [{**_row(answer, finding), **version, **params} for finding in answer.findings]
     return found
 
 

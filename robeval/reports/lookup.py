@@ -21,6 +21,8 @@ def number(given: object) -> float | None:
 
 
 def _same(has: object, wanted: object) -> bool:
+    if isinstance(wanted, list | tuple):
+        return isinstance(has, list | tuple) and len(has) == len(wanted) and all(map(_same, has, wanted))
     if isinstance(wanted, int | float) and not isinstance(wanted, bool):
         found = number(has)
         return found is not None and f"{found:.6g}" == f"{wanted:.6g}"

@@ -206,3 +206,21 @@ def test_wrong_words_are_refused(refused, own):
 def test_a_ledger_that_is_no_folder_is_refused(refused, own):
     Path("runs").write_text("text")
     assert "runs" in refused("table", "own", "--run", *BRIEF)
+
+
+@pytest.mark.parametrize("other", [("--eta", "0.1"), ("--eps", "0.5"), ("--deltas", "0.5"), ("--seed", "1")])
+def test_a_run_with_another_value_of_what_the_table_does_not_say_is_another_number(robeval, home, other):
+    """Closed form of `mean` with d = 100: robust 1 - Phi(3) = 0.13 % with the default eta."""
+    robeval("measure", "theory", "tsipras", *other)
+    empty = shown(robeval("table", "tsipras_theorem2_1", "--format", "csv"))
+    row, column = "sign of the mean of x_2, ...; d = 100, p = 0.95; closed form", "robust %"
+    assert empty[row, column]["verdict"] == "not measured"
+    robeval("measure", "theory", "tsipras")
+    both = shown(robeval("table", "tsipras_theorem2_1", "--format", "csv"))
+    assert float(both[row, column]["measured"]) == pytest.approx(0.135, abs=0.001)
+
+
+def test_a_table_is_of_the_seed_it_is_asked_for(robeval, home):
+    robeval("measure", "theory", "tsipras", "--seed", "3")
+    row = "sign of x_1; d = 100, p = 0.95; simulated", "natural %"
+    assert shown(robeval("table", "tsipras_theorem2_1", "--format", "csv", "--seed", "3"))[row]["measured"]
