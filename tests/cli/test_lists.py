@@ -90,6 +90,25 @@ def test_an_attack_is_shown_with_its_parameters(robeval, refused):
     assert "Did you mean 'pgd'?" in refused("attacks", "pdg")
 
 
+def test_what_is_made_of_attacks_is_listed_and_shown_too(robeval, refused):
+    listed = robeval("attacks").out
+    assert "[[autoattack]]" in listed
+    assert "robeval transfer" in listed
+    shown = robeval("attacks", "autoattack").out
+    for version in ("standard", "plus", "rand"):
+        assert f"- `{version}`, linf, l2" in shown
+    assert "- `standard`, l1: `apgd` loss=ce steps=100 restarts=5; `apgd_targeted` steps=100 targets=5;" in shown
+    assert "`apgd` loss=auto steps=100 eot=20" in shown
+    assert "with 2 classes the margin" in shown
+    assert "Cost" in shown
+    assert '"none", "autoattack"' in shown
+    assert "Attack models with images made on another model" in robeval("attacks", "transfer").out
+    assert "Did you mean 'autoattack'?" in refused("attacks", "autoatack")
+    page = robeval("attacks", "--markdown").out
+    assert "## `autoattack`" in page
+    assert "## `transfer`" in page
+
+
 def test_methods_lists_all_with_their_parameters(robeval, refused):
     said = robeval("methods")
     assert said.code == 0
