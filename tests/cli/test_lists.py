@@ -86,7 +86,7 @@ def test_an_attack_is_shown_with_its_parameters(robeval, refused):
     assert "arXiv:1706.06083" in shown
     assert "Climb the loss for" in shown
     assert "Parameters:" not in shown
-    assert "a number above 0" in shown
+    assert "a number at least 2^-24" in shown
     assert "Did you mean 'pgd'?" in refused("attacks", "pdg")
 
 
