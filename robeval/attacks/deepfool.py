@@ -12,7 +12,7 @@ from robeval.ops.geometry import per_row
 from robeval.ops.nearest import Nearest
 from robeval.ops.problem import Problem
 from robeval.ops.targets import ranked
-from robeval.values.parameters import Bound, Count, NotNegative
+from robeval.values.parameters import Bound, Count, Share
 
 SHORTEST = 1e-4  # in the norm that is minimised
 
@@ -28,7 +28,7 @@ def deepfool(
     *,
     steps: Count = 50,
     candidates: Annotated[int, Bound(2)] = 10,
-    overshoot: NotNegative = 0.02,
+    overshoot: Share = 0.02,
     overshoot_at: Literal["end", "each_step"] = "end",
 ) -> Tensor:
     """Go to the nearest boundary of the linearised model until the class changes (Algorithm 2; l-inf: section 3.3).

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from robeval.ops.microbatch import by_row
 from robeval.ops.nearest import Nearest
 from robeval.ops.problem import Problem
 from robeval.ops.targets import how_many, ranked, with_true
-from robeval.values.parameters import Count, Positive, Share
+from robeval.values.parameters import Bound, Count, Share
 
 Parity = Literal["none", "autoattack"]
 Plane = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -36,7 +36,7 @@ def fab(
     *,
     steps: Count = 100,
     alpha_max: Share = 0.1,
-    eta: Positive = 1.05,
+    eta: Annotated[float, Bound(1)] = 1.05,
     beta: Share = 0.9,
     parity: Parity = "none",
 ) -> Tensor:
@@ -73,7 +73,7 @@ def fab_targeted(
     targets: Count | None = None,
     steps: Count = 100,
     alpha_max: Share = 0.1,
-    eta: Positive = 1.05,
+    eta: Annotated[float, Bound(1)] = 1.05,
     beta: Share = 0.9,
     parity: Parity = "none",
 ) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from robeval.attacks.registry import attack, fit_loss
 from robeval.ops.losses import LOSSES
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Count, NotNegative, Positive
+from robeval.values.parameters import Count, Distance, NotNegative
 
 
 @attack("mifgsm", norms=("linf", "l2"), paper="arXiv:1710.06081", fit=fit_loss)
@@ -17,7 +17,7 @@ def mifgsm(
     *,
     steps: Count = 10,
     decay: NotNegative = 1.0,
-    step_size: Positive | None = None,
+    step_size: Distance | None = None,
     loss: Literal["ce", "margin", "dlr"] = "ce",
 ) -> Tensor:
     """Follow the sign of a decaying sum of l1-normalised gradients (Algorithm 1); l2 after equation 8.

@@ -10,7 +10,7 @@ from robeval.ops.geometry import per_row
 from robeval.ops.losses import cross_entropy
 from robeval.ops.nearest import Nearest
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Count, NotNegative, Positive
+from robeval.values.parameters import Count, Distance, NotNegative
 
 
 @attack("mifgsm_search", norms=("linf", "l2"), paper="arXiv:1710.06081", minimal=True)
@@ -19,8 +19,8 @@ def mifgsm_search(
     *,
     steps: Count = 10,
     decay: NotNegative = 1.0,
-    initial_eps: Positive = 0.3,
-    step_size: Positive = 0.06,
+    initial_eps: Distance = 0.3,
+    step_size: Distance = 0.06,
     tries: Count = 20,
 ) -> Tensor:
     """The least radius at which the momentum iterative method (Dong et al., 2018, Algorithm 1) finds another class.

@@ -10,7 +10,7 @@ from robeval.attacks.registry import attack
 from robeval.ops.losses import TARGETED, margin
 from robeval.ops.problem import Problem
 from robeval.ops.targets import how_many, ranked, with_true
-from robeval.values.parameters import Count, Positive
+from robeval.values.parameters import Count, Distance
 
 
 def fit(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
@@ -23,7 +23,7 @@ def multi_targeted(
     problem: Problem,
     *,
     steps: Count = 20,
-    step_size: Positive | None = None,
+    step_size: Distance | None = None,
     targets: Count | None = None,
     rule: Literal["gowal", "released"] = "gowal",
     random_start: bool = True,

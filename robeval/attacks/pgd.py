@@ -8,7 +8,7 @@ from robeval.attacks.registry import attack, fit_loss
 from robeval.ops.losses import chosen
 from robeval.ops.problem import Problem
 from robeval.ops.targets import Rule, aim
-from robeval.values.parameters import Count, NotNegative, Positive
+from robeval.values.parameters import Count, Distance, NotNegative
 
 
 @attack("pgd", norms=("linf", "l2"), paper="arXiv:1706.06083", fit=fit_loss)
@@ -16,7 +16,7 @@ def pgd(
     problem: Problem,
     *,
     steps: Count,
-    step_size: Positive,
+    step_size: Distance,
     loss: Literal["ce", "margin", "dlr"] = "ce",
     kappa: NotNegative | None = None,
     target: Rule = "none",

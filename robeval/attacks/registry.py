@@ -76,6 +76,12 @@ _LIBRARIES = {
     "autoattack": ("pyautoattack", "pyautoattack"),
 }
 
+# What is no entry, though an attack by name, and how to ask for it.
+ELSEWHERE = {
+    "autoattack": "It is several attacks: write [[autoattack]] in place of [[attack]] (`robeval attacks autoattack`).",
+    "transfer": "Images of any attack are made on another model by `robeval transfer --source A --target B --suite S`.",
+}
+
 
 def attack(
     name: str,
@@ -129,6 +135,9 @@ def catalog() -> dict[str, Entry]:
 def check(spec: AttackSpec, where: str) -> tuple[AttackSpec, list[UserError]]:
     """The entry with every keyword and the attack's version filled in, and all that is wrong with it."""
     known = catalog()
+    if spec.use in ELSEWHERE:
+        found = f"'{spec.use}' is nothing that 'use' can name"
+        return spec, [UserError(found, where=where, fix=ELSEWHERE[spec.use])]
     if spec.use not in known:
         return spec, [UserError(f"unknown attack '{spec.use}'", where=where, fix=nearest(spec.use, known))]
     entry = known[spec.use]

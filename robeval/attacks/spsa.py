@@ -7,7 +7,7 @@ from robeval.attacks.registry import attack
 from robeval.ops.decisions import misclassified
 from robeval.ops.losses import margin
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Count, Positive
+from robeval.values.parameters import Change, Count
 
 # Adam's constants (Kingma & Ba, 2015, Algorithm 1).
 BETA1, BETA2, TINY = 0.9, 0.999, 1e-8
@@ -18,9 +18,9 @@ def spsa(
     problem: Problem,
     *,
     steps: Count = 100,
-    step_size: Positive = 0.01,
+    step_size: Change = 0.01,
     samples: Count = 64,
-    delta: Positive = 0.01,
+    delta: Change = 0.01,
 ) -> Tensor:
     """Climb an estimate of the margin's slope with Adam, projecting after each step (Algorithm 1).
 

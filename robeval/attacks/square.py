@@ -14,7 +14,7 @@ from robeval.ops.decisions import misclassified
 from robeval.ops.losses import margin
 from robeval.ops.microbatch import by_row
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Count, Share
+from robeval.values.parameters import Count, PositiveShare
 from robeval.values.threat import ThreatModel
 
 # Iterations after which the released code halves the share of pixels in a square, meant for 10,000 iterations.
@@ -32,7 +32,7 @@ def square(
     problem: Problem,
     *,
     queries: Count = 5000,
-    p_init: Share = 0.8,
+    p_init: PositiveShare = 0.8,
     rescale: bool = False,
     parity: Literal["none", "autoattack"] = "none",
 ) -> Tensor:

@@ -1,10 +1,18 @@
 """The page about all attacks, made from their docstrings and signatures."""
 
+import inspect
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import get_args
 
 from robeval.attacks.registry import Entry, catalog, is_installed
 from robeval.cli import page as parts
+from robeval.cli.transfer import command as transfer
+from robeval.suites.autoattack import Version, autoattack
+from robeval.values.attack import AttackSpec
 from robeval.values.table import Table
+from robeval.values.threat import Norm, ThreatModel
 
 _HEAD = """# Attacks
 
@@ -30,13 +38,64 @@ believes. Samples that are wrong on the clean image count as broken and are not 
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An attack that no entry's `use` names.
+
+    Attributes:
+        how: what asks for it.
+        text: what it is and does.
+        rows: name, allowed values, default and meaning of each parameter.
+    """
+
+    how: str
+    summary: str
+    text: str
+    rows: tuple[parts.Row, ...] = ()
+
+
 def page() -> str:
     """The catalogue as Markdown."""
-    return "\n".join([_HEAD, *map(_section, catalog().values())])
+    others = [parts.section(name, way.text, way.rows) for name, way in ways().items()]
+    return "\n".join([_HEAD, *others, *map(_section, catalog().values())])
 
 
-def tables(entries: Iterable[Entry]) -> tuple[Table, Table]:
-    """Our attacks, and those of other libraries."""
+def ways() -> dict[str, Way]:
+    """The attacks that are asked for in other ways than by `use`."""
+    facts = ("linf, l2, l1", "several attacks", parts.link("arXiv:2003.01690"), parts.link("arXiv:2103.01208"))
+    text = f"{parts.description(facts, autoattack)}\n{_versions()}\n"
+    rows = parts.parameters(autoattack, parts.attributes(autoattack, parts.LISTED))
+    seen = inspect.cleandoc(transfer.help or "")
+    return {
+        "autoattack": Way("[[autoattack]]", _first_line(inspect.getdoc(autoattack)), text, rows),
+        "transfer": Way(
+            "robeval transfer", _first_line(seen), f"all norms · `robeval transfer` · any suite\n\n{seen}\n"
+        ),
+    }
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
+
+
+def _versions() -> str:
+    """The parts of each version of AutoAttack, a line for all norms that share them."""
+    lines = []
+    for version in get_args(Version):
+        made = [(norm, autoattack("", ThreatModel(norm, 0.0), version=version)) for norm in get_args(Norm)]
+        for shown, same in groupby(made, lambda each: "; ".join(map(_part, each[1].attacks))):
+            lines.append(f"- `{version}`, {', '.join(norm for norm, _ in same)}: {shown}")
+    return "\n".join(lines)
+
+
+def _part(spec: AttackSpec) -> str:
+    """An attack with its settings: `apgd` loss=ce steps=100 restarts=5."""
+    common = (f"{name}={getattr(spec, name)}" for name in ("restarts", "eot") if getattr(spec, name) > 1)
+    return " ".join([f"`{spec.use}`", spec.settings(), *common])
+
+
+def tables(entries: Iterable[Entry]) -> tuple[Table, Table, Table]:
+    """Our attacks, what is made of them, and those of other libraries."""
     known = list(entries)
     ours = [(entry.name, ", ".join(entry.norms), entry.summary) for entry in known if not entry.library]
     theirs = [
@@ -48,6 +107,9 @@ def tables(entries: Iterable[Entry]) -> tuple[Table, Table]:
     )
     return (
         Table("Attacks", ("attack", "norms", ""), tuple(ours)),
+        Table(
+            "Made of attacks", ("name", "how", ""), tuple((name, way.how, way.summary) for name, way in ways().items())
+        ),
         Table("Attacks of other libraries", ("reference", "norms", "installed"), tuple(theirs), notes),
     )
 

@@ -17,15 +17,16 @@ def command(name: str | None, markdown: bool) -> None:
     from robeval.reports.render import terminal
     from robeval.values.table import Table
 
-    known = registry.catalog()
+    known, ways = registry.catalog(), attack_page.ways()
     if markdown:
         click.echo(attack_page.page(), nl=False)
     elif name is None:
         for table in attack_page.tables(known.values()):
             Console(highlight=False).print(terminal.render(table))
-    elif name not in known:
-        raise UserError(f"unknown attack '{name}'", where="NAME", fix=nearest(name, known))
+    elif name not in {**known, **ways}:
+        raise UserError(f"unknown attack '{name}'", where="NAME", fix=nearest(name, {**known, **ways}))
     else:
-        click.echo(f"{name}\n\n{attack_page.description(known[name])}")
-        if rows := attack_page.parameters(known[name]):
+        way = ways.get(name)
+        click.echo(f"{name}\n\n{way.text if way else attack_page.description(known[name])}")
+        if rows := way.rows if way else attack_page.parameters(known[name]):
             Console(highlight=False).print(terminal.render(Table("Parameters", HEADER[: len(rows[0])], rows)))

@@ -59,9 +59,11 @@ def command(
 ) -> None:
     """Attack models with images made on another model (black-box transfer).
 
-    Several sources and targets, each given again or with commas between them, make a matrix. The images of a source
-    are made once for all targets. A model's name may leave out the data set of the suite: `natural` is
-    `natural_digits` for a suite about digits, or else the one model for that data set that has the word in its name.
+    Several sources and targets, each given again or with commas between them, make a matrix. Any attack of any suite
+    can make the images, with the logits and gradients of the source. They are made once for all targets and cost each a
+    forward pass; attacks with restarts or `select = any` ask each target anew. A model's name may leave out the data
+    set of the suite: `natural` is `natural_digits` for a suite about digits, or else the one model for that data set
+    that has the word in its name.
 
     Accuracies are given twice: of all samples, where those that the target gets wrong anyway are broken, and of those
     that it gets right. Images are saved as float32, as they were judged.

@@ -19,7 +19,8 @@ COLUMNS = (
     "suite", "model", "dataset", "split", "norm", "eps", "attack", "part_of", "use", "params", "select", "restarts",
     "minimises", "score", "eot", "source", "seed",
     "n", "natural_accuracy", "robust_accuracy", "ci_low", "ci_high", "rank", "median_distance",
-    "seconds", "forwards", "backwards", "escaped", "nonfinite", "status", "warnings", "made_with",
+    "seconds", "forwards", "forwards_per_sample", "backwards", "backwards_per_sample", "escaped", "nonfinite",
+    "status", "warnings", "made_with",
 )  # fmt: skip
 
 
@@ -27,7 +28,9 @@ def results(ledger: Ledger, plans: Iterable[ModelPlan]) -> pd.DataFrame:
     """One row per model and attack, and one `worst_case` row per model; accuracies are fractions.
 
     An attack whose cells are not all finished has no accuracy; its `status` says how many are, and why.
-    `seconds` is the sum over its cells; `forwards` and `backwards` are the attack's passes summed over samples.
+    `seconds` is the sum over its cells; `forwards` and `backwards` are the attack's passes summed over samples,
+    `forwards_per_sample` and `backwards_per_sample` their means over all `n` samples of a row that is complete, those
+    included that are wrong anyway and so are never attacked.
     `rank` is among the worst cases in the same threat model on the same samples, shared by models that do not differ
     significantly (`paired.ranks`).
     """
@@ -117,7 +120,14 @@ def _rows(ledger: Ledger, plan: ModelPlan) -> list[dict[str, Any]]:
     if outcomes:
         shown.append(_worst_case(plan, rows, outcomes))
     warnings = "; ".join(plan.warnings)
-    return [row | {"warnings": warnings} for row in shown]
+    return [row | _per_sample(row) | {"warnings": warnings} for row in shown]
+
+
+def _per_sample(row: dict[str, Any]) -> dict[str, float]:
+    """The mean passes of a row that is complete; of another, the cells of a chain need not be of the same samples."""
+    if row["status"] != "complete":
+        return {}
+    return {f"{name}_per_sample": row[name] / row["n"] for name in ("forwards", "backwards")}
 
 
 def _stages(plan: ModelPlan, row: Row, parts: list[list[CellResult | None]]) -> list[dict[str, Any]]:

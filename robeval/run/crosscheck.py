@@ -118,7 +118,7 @@ def _fitted(spec: AttackSpec, about: datasets.Entry | None) -> AttackSpec:
 def _standard(chain: Chain) -> _Reference | str:
     """AutoAttack in place of a cascade like it."""
     threat = chain.attacks[0].threat
-    usual = {spec.use: spec.params for spec in autoattack("", "standard", threat).attacks}
+    usual = {spec.use: spec.params for spec in autoattack("", threat).attacks}
     changed = [
         f"'{name}' is {value}"
         for spec in chain.attacks

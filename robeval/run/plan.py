@@ -12,6 +12,7 @@ from robeval.errors import Problems, UserError, raise_together
 from robeval.ledger.store import Ledger
 from robeval.run.bench import out_of_memory
 from robeval.values.cell import Cell, DataSlice
+from robeval.values.parameters import distances
 from robeval.values.plan import ModelPlan, Plan, Row, Task
 from robeval.values.suite import Chain, Suite, wrong_chains, wrong_threat
 from robeval.zoo.model import LoadedModel
@@ -144,18 +145,17 @@ def _beyond_all_images(suite: Suite, samples: Samples) -> list[UserError]:
     furthest = {"linf": 1.0, "l2": math.sqrt(pixels), "l1": float(pixels)}
     problems = []
     for spec in (spec for chain in suite.chains for spec in chain.attacks):
-        lengths = {"eps": spec.threat.eps}
-        size = spec.params.get("step_size")
-        if isinstance(size, float | int) and not registry.catalog()[spec.use].minimal:
-            lengths["step_size"] = size  # minimal-distance attacks step in spaces of their own
+        given = distances(registry.catalog()[spec.use].function, spec.params)
+        lengths = [("eps", spec.threat.eps, spec.threat.norm)]
+        lengths += [(name, length, spec.minimises or spec.threat.norm) for name, length in given.items()]
         problems += [
             UserError(
-                f"{name} is {length:g}, but no two images are further than {furthest[spec.threat.norm]:.4g} apart",
+                f"{name} is {length:g}, but no two images are further than {furthest[norm]:.4g} apart",
                 where=f"{suite.where or suite.id}: attack '{spec.id}' on {samples.dataset}",
                 fix=f"Give {name} in pixel units: images are in [0, 1].",
             )
-            for name, length in lengths.items()
-            if length > furthest[spec.threat.norm]
+            for name, length, norm in lengths
+            if length > furthest[norm]
         ]
     return problems
 

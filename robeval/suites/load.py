@@ -171,7 +171,7 @@ class _Reader:
         if wrong:
             return Chain("", ())
         threat = default if keys["threat"] is None else self.threat(keys["threat"], f"{at}: threat")
-        return autoattack(keys["id"], keys["version"], threat, keys["parity"])
+        return autoattack(keys["id"], threat, version=keys["version"], parity=keys["parity"])
 
 
 def _sections(given: object) -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from robeval.errors import UserError, nearest
 from robeval.values.threat import parse_number
 
+FINEST = 2.0**-24  # how far apart float32 numbers just below 1 are: a bright pixel cannot change by less
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
@@ -25,11 +27,19 @@ class Bound:
 
     def __str__(self) -> str:
         top = f" and at most {self.high:g}" if math.isfinite(self.high) else ""
-        return f"{'above' if self.open else 'at least'} {self.low:g}{top}"
+        low = "2^-24" if self.low == FINEST else f"{self.low:g}"
+        return f"{'above' if self.open else 'at least'} {low}{top}"
 
     def holds(self, number: float) -> bool:
         """Whether the number is in range."""
         return (number > self.low if self.open else number >= self.low) and number <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Length(Bound):
+    """A distance between images in the attack's norm, pixels in [0, 1]; that there are images so far apart is seen to
+    when a plan is made.
+    """
 
 
 Count = Annotated[int, Bound(1)]
@@ -37,6 +47,9 @@ Size = Annotated[int, Bound(0)]
 Positive = Annotated[float, Bound(0, open=True)]
 NotNegative = Annotated[float, Bound(0)]
 Share = Annotated[float, Bound(0, high=1)]
+PositiveShare = Annotated[float, Bound(0, open=True, high=1)]
+Distance = Annotated[float, Length(FINEST)]
+Change = Annotated[float, Bound(FINEST, high=1)]  # of one pixel
 
 
 def resolve(
@@ -111,6 +124,18 @@ def _kind(hint: Any) -> Any:
 def _word(hint: Any) -> str:
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "a section"}
     return words.get(_kind(hint), str(hint))
+
+
+def distances(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, float]:
+    """The given keywords that are distances between images, with their values."""
+    hints = get_type_hints(function, include_extras=True)
+    return {name: value for name, value in given.items() if value is not None and _is_length(hints.get(name))}
+
+
+def _is_length(hint: Any) -> bool:
+    if get_origin(hint) is Annotated:
+        return isinstance(get_args(hint)[1], Length)
+    return any(map(_is_length, get_args(hint)))
 
 
 def listed(function: Callable[..., Any]) -> list[tuple[str, str, str]]:

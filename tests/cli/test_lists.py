@@ -86,8 +86,27 @@ def test_an_attack_is_shown_with_its_parameters(robeval, refused):
     assert "arXiv:1706.06083" in shown
     assert "Climb the loss for" in shown
     assert "Parameters:" not in shown
-    assert "a number above 0" in shown
+    assert "a number at least 2^-24" in shown
     assert "Did you mean 'pgd'?" in refused("attacks", "pdg")
+
+
+def test_what_is_made_of_attacks_is_listed_and_shown_too(robeval, refused):
+    listed = robeval("attacks").out
+    assert "[[autoattack]]" in listed
+    assert "robeval transfer" in listed
+    shown = robeval("attacks", "autoattack").out
+    for version in ("standard", "plus", "rand"):
+        assert f"- `{version}`, linf, l2" in shown
+    assert "- `standard`, l1: `apgd` loss=ce steps=100 restarts=5; `apgd_targeted` steps=100 targets=5;" in shown
+    assert "`apgd` loss=auto steps=100 eot=20" in shown
+    assert "with 2 classes the margin" in shown
+    assert "Cost" in shown
+    assert '"none", "autoattack"' in shown
+    assert "Attack models with images made on another model" in robeval("attacks", "transfer").out
+    assert "Did you mean 'autoattack'?" in refused("attacks", "autoatack")
+    page = robeval("attacks", "--markdown").out
+    assert "## `autoattack`" in page
+    assert "## `transfer`" in page
 
 
 def test_methods_lists_all_with_their_parameters(robeval, refused):

@@ -3,6 +3,7 @@
 import math
 from statistics import NormalDist
 
+import numpy as np
 import pandas as pd
 import pytest
 import records
@@ -65,7 +66,7 @@ def test_the_columns(ledger):
     table = measure.results(ledger, [fill(ledger, "net", [(CLEAN, "0000"), (PGD, "0110")])])
     asked = (
         "model dataset norm eps attack params select n natural_accuracy robust_accuracy ci_low ci_high "
-        "seconds forwards backwards"
+        "seconds forwards forwards_per_sample backwards backwards_per_sample"
     )
     assert set(asked.split()) <= set(table.columns)
     assert list(table.columns) == list(measure.COLUMNS)
@@ -88,6 +89,7 @@ def test_what_a_row_says(ledger):
         "attack": "pgd20", "use": "pgd", "params": "steps=20 step_size=0.00784314 clip=true", "select": "any",
         "restarts": 5, "seed": 0, "n": 10, "natural_accuracy": 0.9, "robust_accuracy": 0.5, "seconds": 1.5,
         "forwards": 30, "backwards": 20, "escaped": 0, "nonfinite": 0, "status": "complete",
+        "forwards_per_sample": 3, "backwards_per_sample": 2,
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
     assert (found["ci_low"], found["ci_high"]) == pytest.approx(by_the_formula(5, 10))
@@ -101,6 +103,7 @@ def test_slices_add_up(ledger):
     found = row(measure.results(ledger, [plan]), "pgd20")
     assert (found["n"], found["robust_accuracy"]) == (7, 2 / 7)
     assert (found["seconds"], found["forwards"], found["backwards"]) == (0.5, 21, 14)
+    assert (found["forwards_per_sample"], found["backwards_per_sample"]) == (3, 2)
     samples = measure.samples(ledger, [plan])
     assert list(samples["sample"]) == list(range(7))
     assert list(samples.broken) == [False, True, True, False, True, True, True]
@@ -116,6 +119,31 @@ def test_a_chain_has_the_verdicts_of_its_last_cell_and_the_cost_of_all(ledger):
     assert (found["robust_accuracy"], found["seconds"], found["forwards"]) == (0.5, 3.0, 24)
     assert found["use"] == "pgd + fgsm"
     assert len(measure.samples(ledger, [plan])) == 4
+
+
+def test_passes_per_sample_of_a_chain_and_its_parts_and_of_the_worst_case_are_means_over_all_samples(ledger):
+    first, alone = records.cell(spec("a")), records.cell(FGSM)
+    second = records.cell(spec("b", use="fgsm", params={}), after=first.key)
+    ledger.put(records.result(alone, "0000"))
+    ledger.put(records.result(first, "0100"))
+    left = records.result(second, "0110")
+    np.put(left.verdicts.queries, [0, 1, 2, 3], [9, 0, 1, 4])
+    np.put(left.verdicts.backwards, [0, 1, 2, 3], [5, 0, 0, 0])
+    ledger.put(left)
+    chains = {"both": ((first.attack, second.attack), ((first.key, second.key),)), "fgsm": ((FGSM,), ((alone.key,),))}
+    table = measure.results(ledger, [records.plan("net", chains, 4)]).set_index("attack")
+    expected = {"a": (3, 2), "b": (14 / 4, 5 / 4), "both": (26 / 4, 13 / 4), "fgsm": (3, 2), "worst_case": (9.5, 5.25)}
+    for name, passes in expected.items():
+        assert tuple(table.loc[name, ["forwards_per_sample", "backwards_per_sample"]]) == passes
+
+
+def test_passes_per_sample_are_empty_while_a_cell_is_missing(ledger):
+    done, missing = (records.cell(PGD, start=start, stop=start + 4) for start in (0, 4))
+    ledger.put(records.result(done, "0110"))
+    plan = records.plan("net", {"pgd20": ((PGD,), ((done.key,), (missing.key,)))}, 8)
+    table = measure.results(ledger, [plan])
+    assert list(table.forwards) == [12, 12]
+    assert table[["forwards_per_sample", "backwards_per_sample"]].isna().all(axis=None)
 
 
 # ── the worst case ──

@@ -22,7 +22,7 @@ def ran(folder, k, version="standard", norm="linf", eps=0.05, n=8):
     """The chain's plan, table and ledger on a small network with k classes; Square is cut short."""
     model, x = ConvNet(COLOUR, k), images(n, COLOUR)
     threat = ThreatModel(norm, eps)
-    chain = autoattack("aa", version, threat)
+    chain = autoattack("aa", threat, version=version)
     short = {"apgd": {"steps": 12}, "apgd_targeted": {"steps": 6}, "square": {"queries": 40}, "fab": {"steps": 4}}
     short["fab_targeted"] = short["fab"]
     attacks = tuple(
@@ -74,7 +74,9 @@ def test_other_norms(tmp_path, norm, eps):
 
 def test_plus_in_l1_has_nine_targets():
     (spec,) = [
-        each for each in autoattack("aa", "plus", ThreatModel("l1", 12.0)).attacks if each.use == "apgd_targeted"
+        each
+        for each in autoattack("aa", ThreatModel("l1", 12.0), version="plus").attacks
+        if each.use == "apgd_targeted"
     ]
     assert spec.params["targets"] == 9
 

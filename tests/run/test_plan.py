@@ -381,6 +381,42 @@ def test_a_step_longer_than_any_way_is_refused():
     plan_of(one(AttackSpec("a", "carlini_wagner", threat, {"step_size": 8}, minimises="linf")))
 
 
+@pytest.mark.parametrize(
+    ("use", "name", "value", "expected"),
+    [
+        *((use, "eta", 0.5, "a number at least 1") for use in ("fab", "fab_targeted", "autoattack.fab")),
+        *((use, "eta", 0.5, "a number at least 1") for use in ("autoattack.fab_targeted", "torchattacks.fab")),
+        *((use, "delta", 50, "a number at least 2^-24 and at most 1") for use in ("spsa", "torchattacks.spsa")),
+        ("spsa", "delta", 1e-30, "a number at least 2^-24 and at most 1"),
+        ("spsa", "step_size", 8, "a number at least 2^-24 and at most 1"),
+        ("mifgsm_search", "initial_eps", 1e-30, "a number at least 2^-24"),
+        *(
+            (use, "step_size", 1e-30, "a number at least 2^-24")
+            for use in ("mifgsm_search", "mifgsm", "multi_targeted")
+        ),
+        *((use, "step_size", 1e-30, "a number at least 2^-24") for use in ("torchattacks.mifgsm", "foolbox.mifgsm")),
+        ("deepfool", "overshoot", 50, "a number at least 0 and at most 1"),
+        ("foolbox.deepfool", "overshoot", 50, "a number at least 0 and at most 1"),
+        ("foolbox.deepfool", "candidates", 1, "a whole number at least 2"),
+        *((use, "p_init", 0, "a number above 0 and at most 1") for use in ("square", "autoattack.square")),
+        ("torchattacks.square", "p_init", 0, "a number above 0 and at most 1"),
+    ],
+)
+def test_parameters_with_which_nothing_is_broken_are_refused(use, name, value, expected):
+    spec = AttackSpec("a", use, ThreatModel("linf", 0.1), {name: value})
+    assert f"'{name}' is {value}, expected {expected}" in refused(about=one(spec))
+
+
+def test_a_search_that_begins_beyond_all_images_is_refused():
+    spec = AttackSpec(
+        "a", "mifgsm_search", ThreatModel("linf", 0.1), {"initial_eps": 30, "step_size": 7}, minimises="l2"
+    )
+    said = refused(about=one(spec))
+    for name, value in (("initial_eps", 30), ("step_size", 7)):
+        assert f"{name} is {value}, but no two images are further than 6 apart" in said
+    plan_of(one(replace(spec, params={"initial_eps": 6, "step_size": 2})))
+
+
 def test_a_source_that_gives_probabilities_is_warned_of_too():
     soft = loaded(nn.Sequential(MODEL, nn.Softmax(dim=1)), 2, "soft")
     plan = make_plan(resolved(suite()), [loaded(MODEL, 2)], DATA, limit=None, seed=0, source=soft)
@@ -451,4 +487,4 @@ def test_an_l2_attack_in_an_linf_suite_is_told_how_to_be_scored():
 
 @pytest.mark.parametrize(("use", "params"), [("square", {"p_init": 7}), ("fab", {"beta": 3}), ("apgd", {"rho": 9})])
 def test_shares_above_1_are_refused(use, params):
-    assert "expected a number at least 0 and at most 1" in refused(about=one(AttackSpec("a", use, LINF, params)))
+    assert "0 and at most 1" in refused(about=one(AttackSpec("a", use, LINF, params)))

@@ -281,6 +281,16 @@ def test_an_unknown_version_of_autoattack(suite):
     assert said[0].startswith("[[autoattack]] 1: 'version' is 'standart', expected one of 'standard', 'plus', 'rand'")
 
 
+@pytest.mark.parametrize(
+    ("use", "way"), [("autoattack", "write [[autoattack]] in place of [[attack]]"), ("transfer", "`robeval transfer ")]
+)
+def test_what_is_no_attack_by_itself_says_how_to_ask_for_it(suite, use, way):
+    (said,) = problems(suite(('use = "clean"', f'use = "{use}"')), resolved)
+    assert f"'{use}' is nothing that 'use' can name" in said
+    assert way in said
+    assert "Did you mean" not in said
+
+
 def test_keys_of_minimal_distance_attacks(suite):
     added = '[[attack]]\nid = "cw"\nuse = "pgd"\nminimises = "l2"\nscore = "project"\neot = 4\n\n[[cascade]]'
     loaded = suites.load(suite(("[[cascade]]", added)))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from robeval.errors import UserError
 from robeval.ops.losses import too_few_classes
 from robeval.ops.problem import Problem
 from robeval.ops.targets import how_many
-from robeval.values.parameters import Count, Positive, Share
+from robeval.values.parameters import Bound, Count, PositiveShare, Share
 
 NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 ORDERS = {"linf": torch.inf, "l2": 2, "l1": 1}
@@ -111,7 +111,7 @@ def fab(
     *,
     steps: Count = 100,
     alpha_max: Share = 0.1,
-    eta: Positive = 1.05,
+    eta: Annotated[float, Bound(1)] = 1.05,
     beta: Share = 0.9,
 ) -> Tensor:
     """`FABAttack_PT`, in later restarts from a random point.
@@ -147,7 +147,7 @@ def fab_targeted(
     steps: Count = 100,
     targets: Count | None = None,
     alpha_max: Share = 0.1,
-    eta: Positive = 1.05,
+    eta: Annotated[float, Bound(1)] = 1.05,
     beta: Share = 0.9,
 ) -> Tensor:
     """`FABAttack_PT` towards each of the likeliest wrong classes; the nearest of the images found.
@@ -194,7 +194,7 @@ def fab_targeted(
     settings=({"parity": "autoattack"},),
     differs="all images of a microbatch share the place and colour of their squares",
 )
-def square(problem: Problem, *, queries: Count = 5000, p_init: Share = 0.8, rescale: bool = False) -> Tensor:
+def square(problem: Problem, *, queries: Count = 5000, p_init: PositiveShare = 0.8, rescale: bool = False) -> Tensor:
     """`SquareAttack`. Cost: at most `queries` + 3 forwards."""
     from pyautoattack.square import SquareAttack
 

@@ -1,6 +1,6 @@
 """Foolbox (Rauber et al., 2020, https://doi.org/10.21105/joss.02607)."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from robeval.attacks.reference.adapter import Subject, in_ball, minimised
 from robeval.attacks.registry import attack
 from robeval.ops.geometry import per_row
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Count, NotNegative, Positive
+from robeval.values.parameters import Bound, Count, Distance, NotNegative, Positive, Share
 
 NORMS = {"linf": "Linf", "l2": "L2"}
 
@@ -46,7 +46,7 @@ def pgd(
     problem: Problem,
     *,
     steps: Count,
-    step_size: Positive,
+    step_size: Distance,
     loss: Literal["ce"] = "ce",
     target: Literal["none"] = "none",
     random_start: bool = True,
@@ -70,7 +70,7 @@ def mifgsm(
     *,
     steps: Count = 10,
     decay: NotNegative = 1.0,
-    step_size: Positive | None = None,
+    step_size: Distance | None = None,
     loss: Literal["ce"] = "ce",
 ) -> Tensor:
     """`MomentumIterativeFastGradientMethod`, steps of eps / steps. Cost: `steps` forwards and backwards."""
@@ -90,7 +90,9 @@ def mifgsm(
     settings=({"overshoot_at": "end"},),
     differs="1e-4 is added to the length of every step",
 )
-def deepfool(problem: Problem, *, steps: Count = 50, candidates: Count = 10, overshoot: NotNegative = 0.02) -> Tensor:
+def deepfool(
+    problem: Problem, *, steps: Count = 50, candidates: Annotated[int, Bound(2)] = 10, overshoot: Share = 0.02
+) -> Tensor:
     """`DeepFoolAttack`. Cost: at most `steps` times a forward and a backward for each candidate but the true class."""
     from foolbox import attacks
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from robeval.errors import UserError
 from robeval.ops.losses import too_few_classes
 from robeval.ops.problem import Problem
 from robeval.ops.targets import how_many
-from robeval.values.parameters import Count, NotNegative, Positive, Share
+from robeval.values.parameters import Bound, Change, Count, Distance, NotNegative, Positive, PositiveShare, Share
 
 NORMS = {"linf": "Linf", "l2": "L2"}
 TARGETS = 9
@@ -52,7 +52,7 @@ def pgd(
     problem: Problem,
     *,
     steps: Count,
-    step_size: Positive,
+    step_size: Distance,
     loss: Literal["ce"] = "ce",
     target: Literal["none"] = "none",
     random_start: bool = True,
@@ -80,7 +80,7 @@ def mifgsm(
     *,
     steps: Count = 10,
     decay: NotNegative = 1.0,
-    step_size: Positive | None = None,
+    step_size: Distance | None = None,
     loss: Literal["ce"] = "ce",
 ) -> Tensor:
     """`MIFGSM`, with the step eps / steps unless given. Cost: `steps` forwards and backwards."""
@@ -139,7 +139,7 @@ def apgd_targeted(
     settings=({"parity": "autoattack"},),
     differs="all images of a microbatch share the place and colour of their squares",
 )
-def square(problem: Problem, *, queries: Count = 5000, p_init: Share = 0.8, rescale: bool = False) -> Tensor:
+def square(problem: Problem, *, queries: Count = 5000, p_init: PositiveShare = 0.8, rescale: bool = False) -> Tensor:
     """`Square`, a copy of the authors' code. Cost: at most `queries` + 3 forwards."""
     import torchattacks
 
@@ -159,9 +159,9 @@ def spsa(
     problem: Problem,
     *,
     steps: Count = 100,
-    step_size: Positive = 0.01,
+    step_size: Change = 0.01,
     samples: Count = 64,
-    delta: Positive = 0.01,
+    delta: Change = 0.01,
 ) -> Tensor:
     """`SPSA`. Cost: `steps` times 2 * `samples` forwards."""
     import torchattacks
@@ -200,7 +200,7 @@ def carlini_wagner(
     settings=({"overshoot_at": "each_step"},),
     differs="every wrong class is a candidate",
 )
-def deepfool(problem: Problem, *, steps: Count = 50, overshoot: NotNegative = 0.02) -> Tensor:
+def deepfool(problem: Problem, *, steps: Count = 50, overshoot: Share = 0.02) -> Tensor:
     """`DeepFool`, one image at a time. Cost: at most `steps` forwards, and as many backwards for each class."""
     import torchattacks
 
@@ -220,7 +220,7 @@ def fab(
     *,
     steps: Count = 100,
     alpha_max: Share = 0.1,
-    eta: Positive = 1.05,
+    eta: Annotated[float, Bound(1)] = 1.05,
     beta: Share = 0.9,
 ) -> Tensor:
     """`FAB`, a copy of the authors' code: from the image, in later restarts from a random point.
