@@ -110,6 +110,7 @@ def test_keywords_and_version_are_filled_in_before_the_key_is_made(monkeypatch):
         "kappa": None,
         "target": "none",
         "random_start": True,
+        "start": "ball",
         "clip_start": False,
     }
     written_out = replace(short.attack, version=99)
@@ -405,6 +406,13 @@ def test_a_step_longer_than_any_way_is_refused():
 def test_parameters_with_which_nothing_is_broken_are_refused(use, name, value, expected):
     spec = AttackSpec("a", use, ThreatModel("linf", 0.1), {name: value})
     assert f"'{name}' is {value}, expected {expected}" in refused(about=one(spec))
+
+
+def test_a_place_of_the_random_start_without_one_is_refused():
+    spec = replace(PGD, params={**PGD.params, "start": "sphere"})
+    plan_of(one(spec))
+    without = replace(spec, params={**spec.params, "random_start": False})
+    assert "'start' is \"sphere\", but 'random_start' is false" in refused(about=one(without))
 
 
 def test_a_search_that_begins_beyond_all_images_is_refused():
