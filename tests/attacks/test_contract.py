@@ -200,6 +200,18 @@ def test_every_keyword_says_what_it_is(name):
     assert "Cost" in inspect.getdoc(registry.catalog()[name].function)
 
 
+@pytest.mark.parametrize("name", [name for name, entry in registry.catalog().items() if entry.library])
+def test_what_a_reference_takes_over_from_our_docstring_speaks_of_no_value_it_cannot_have(name):
+    """If this fails: give the reference a line of its own under "Parameters:"."""
+    theirs = registry.catalog()[name]
+    meanings, ours = attack_page.meanings(theirs), registry.catalog().get(name.partition(".")[2])
+    for keyword, hint in get_type_hints(theirs.function).items():
+        wider = get_type_hints(ours.function).get(keyword) if ours else None
+        if get_origin(hint) is get_origin(wider) is Literal:
+            lacking = {each for each in set(get_args(wider)) - set(get_args(hint)) if f'"{each}"' in meanings[keyword]}
+            assert not lacking, keyword
+
+
 # ── the same numbers ──
 
 

@@ -28,7 +28,14 @@ def fgsm(
     target: Literal["none"] = "none",
     random_start: bool = False,
 ) -> Tensor:
-    """`FastGradientAttack`, whose random start is inside the pixel box. Cost: 1 forward, 1 backward."""
+    """`FastGradientAttack`, whose random start is inside the pixel box.
+
+    Cost: 1 forward, 1 backward.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+        target: ours can have one; here any wrong class will do.
+    """
     from foolbox import attacks
 
     kind = getattr(attacks, f"{NORMS[problem.threat.norm]}FastGradientAttack")
@@ -51,7 +58,15 @@ def pgd(
     target: Literal["none"] = "none",
     random_start: bool = True,
 ) -> Tensor:
-    """`ProjectedGradientDescentAttack`, whose random start is inside the box. Cost: `steps` forwards and backwards."""
+    """`ProjectedGradientDescentAttack`, whose random start is inside the box.
+
+    Cost: `steps` forwards and backwards.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+        target: ours can have one; here any wrong class will do.
+        random_start: begin at a random point of the ball and the pixel box.
+    """
     from foolbox import attacks
 
     kind = getattr(attacks, f"{NORMS[problem.threat.norm]}ProjectedGradientDescentAttack")
@@ -73,7 +88,13 @@ def mifgsm(
     step_size: Distance | None = None,
     loss: Literal["ce"] = "ce",
 ) -> Tensor:
-    """`MomentumIterativeFastGradientMethod`, steps of eps / steps. Cost: `steps` forwards and backwards."""
+    """`MomentumIterativeFastGradientMethod`, steps of eps / steps.
+
+    Cost: `steps` forwards and backwards.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+    """
     from foolbox import attacks
 
     length = problem.threat.eps / steps if step_size is None else step_size
@@ -119,9 +140,17 @@ def carlini_wagner(
     kappa: NotNegative = 0.0,
     abort_early: bool = True,
 ) -> Tensor:
-    """`L2CarliniWagnerAttack`, with 5 constants from 0.01 unless given, where kappa counts in what it calls broken.
+    """`L2CarliniWagnerAttack`, with 5 constants from 0.01 unless given.
 
     Cost: at most `steps` forwards and backwards for each constant.
+
+    Parameters:
+        searches: values of c, at most. 5 unless given (the paper's code: 9).
+        initial_c: the first c, in units of distance per logit. 0.01 unless given (the paper's code: 0.001).
+        kappa: by how much another logit has to lead before f is 0 and the image counts as broken for the search, in
+            logits; 0 as in the paper.
+        abort_early: end the run of a microbatch when its summed loss, looked at ten times a run, has not fallen below
+            0.9999 of what it was.
     """
     from foolbox import attacks
 

@@ -34,7 +34,14 @@ def fit_targets(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
 
 @attack("torchattacks.fgsm", norms=("linf",), paper="arXiv:1412.6572", library="torchattacks")
 def fgsm(problem: Problem, *, loss: Literal["ce"] = "ce", target: Literal["none"] = "none") -> Tensor:
-    """`FGSM`. Cost: 1 forward, 1 backward."""
+    """`FGSM`.
+
+    Cost: 1 forward, 1 backward.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+        target: ours can have one; here any wrong class will do.
+    """
     import torchattacks
 
     eps = problem.threat.eps
@@ -60,6 +67,11 @@ def pgd(
     """`PGD` and `PGDL2`, whose random start is inside the pixel box, and for l2 nearer to the image than uniform.
 
     Cost: `steps` forwards and backwards.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+        target: ours can have one; here any wrong class will do.
+        random_start: begin at a random point of the ball and the pixel box.
     """
     import torchattacks
 
@@ -83,7 +95,13 @@ def mifgsm(
     step_size: Distance | None = None,
     loss: Literal["ce"] = "ce",
 ) -> Tensor:
-    """`MIFGSM`, with the step eps / steps unless given. Cost: `steps` forwards and backwards."""
+    """`MIFGSM`, with the step eps / steps unless given.
+
+    Cost: `steps` forwards and backwards.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+    """
     import torchattacks
 
     eps = problem.threat.eps
@@ -100,7 +118,13 @@ def mifgsm(
     settings=EITHER,
 )
 def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Share = 0.75) -> Tensor:
-    """`APGD`, a copy of the authors' code. Cost: `steps` + 1 backwards and `steps` + 2 forwards."""
+    """`APGD`, a copy of the authors' code.
+
+    Cost: `steps` + 1 backwards and `steps` + 2 forwards.
+
+    Parameters:
+        loss: "dlr" is equation 6. AutoAttack begins with "ce".
+    """
     import torchattacks
 
     given = {**_given(problem), "steps": steps, "loss": loss, "rho": rho}
@@ -123,7 +147,13 @@ def apgd_targeted(
     loss: Literal["dlr"] = "dlr",
     rho: Share = 0.75,
 ) -> Tensor:
-    """`APGDT`. Cost: at most `targets` times `steps` + 1 backwards and `steps` + 2 forwards."""
+    """`APGDT`.
+
+    Cost: at most `targets` times `steps` + 1 backwards and `steps` + 2 forwards.
+
+    Parameters:
+        loss: the targeted DLR is all that it has.
+    """
     import torchattacks
 
     given = {**_given(problem), "steps": steps, "n_classes": (targets or TARGETS) + 1, "rho": rho}
