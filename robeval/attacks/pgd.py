@@ -40,6 +40,7 @@ def pgd(
 ) -> Tensor:
     """Climb the loss for `steps` steps of `step_size` and return the last iterate (section 2.1).
 
+    The step is the paper's x <- project(x + step_size * sign(slope)); for l2 it is along the unit slope.
     Published variants differ only in numbers: TRADES tests with 20 steps of 0.003 from the image itself,
     Bilateral Adversarial Training with 100 steps of 2/255 from a random point.
     Cost: `steps` forwards and backwards, and 1 forward to choose a target.
