@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from robeval.attacks.registry import attack
+from robeval.attacks.registry import attack, never
 from robeval.ops.adam import Adam
 from robeval.ops.geometry import ROWS, per_row
 from robeval.ops.losses import hinged_margin
@@ -20,7 +20,7 @@ LEAST_TAU = 1 / 256  # of the range of a pixel: less cannot be seen in 8 bits
 SHRINK = 0.9
 
 
-@attack("carlini_wagner", norms=("l2", "linf"), paper="arXiv:1608.04644", minimal=True)
+@attack("carlini_wagner", norms=("l2", "linf"), paper="arXiv:1608.04644", minimal=True, draws=never)
 def carlini_wagner(
     problem: Problem,
     *,

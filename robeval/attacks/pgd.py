@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from robeval.attacks.registry import attack, fit_loss
+from robeval.attacks.registry import at_its_start, attack, fit_loss
 from robeval.errors import UserError
 from robeval.ops.losses import chosen
 from robeval.ops.problem import Problem
@@ -25,7 +25,7 @@ def _fit(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
     return fit_loss(params, classes)
 
 
-@attack("pgd", norms=("linf", "l2"), paper="arXiv:1706.06083", fit=_fit)
+@attack("pgd", norms=("linf", "l2"), paper="arXiv:1706.06083", fit=_fit, draws=at_its_start)
 def pgd(
     problem: Problem,
     *,

@@ -223,6 +223,22 @@ def test_same_seed_same_candidates(name, norm):
         assert torch.equal(CATALOG[name].function(one, **given), CATALOG[name].function(other, **given))
 
 
+@every_attack
+def test_what_draws_no_random_numbers_goes_the_same_way_with_other_ones(name, norm):
+    """And a random start or target, where there is one, goes another."""
+    model, x, y = network()
+    for given in variants(name, EPS[norm]):
+        full = {each.name: each.default for each in keywords(name)} | given
+        ways = [
+            CATALOG[name].function(problem(model, x, y, ThreatModel(norm, EPS[norm]), ROWS, seed=seed), **given)
+            for seed in (0, 1)
+        ]
+        if not CATALOG[name].draws(full):
+            assert torch.equal(*ways), given
+        elif CATALOG[name].draws is registry.at_its_start:
+            assert not torch.equal(*ways), given
+
+
 @every_select
 def test_slices_of_1_and_7_and_all_give_the_same_verdicts(name, norm, select):
     model, x, y = network()

@@ -425,6 +425,25 @@ def test_a_search_that_begins_beyond_all_images_is_refused():
     plan_of(one(replace(spec, params={"initial_eps": 6, "step_size": 2})))
 
 
+@pytest.mark.parametrize(
+    ("use", "params", "idle"),
+    [
+        ("pgd", {"random_start": False}, True),
+        ("pgd", {"random_start": False, "target": "random"}, False),
+        ("pgd", {}, False),
+        ("foolbox.pgd", {"random_start": False}, True),
+        ("mifgsm", {}, True),
+        ("fab", {}, False),
+    ],
+)
+def test_restarts_that_go_the_same_way_are_warned_of(use, params, idle):
+    needed = {"steps": 3, "step_size": 0.02} if use.endswith("pgd") else {}
+    spec = AttackSpec("a", use, LINF, {**needed, **params}, restarts=5)
+    (recorded,) = plan_of(one(spec)).models
+    assert ["attack 'a' draws no random numbers" in each for each in recorded.warnings] == ([True] if idle else [])
+    assert plan_of(one(replace(spec, restarts=1))).models[0].warnings == ()
+
+
 def test_a_source_that_gives_probabilities_is_warned_of_too():
     soft = loaded(nn.Sequential(MODEL, nn.Softmax(dim=1)), 2, "soft")
     plan = make_plan(resolved(suite()), [loaded(MODEL, 2)], DATA, limit=None, seed=0, source=soft)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from robeval.attacks.reference.adapter import Subject, in_ball, minimised
-from robeval.attacks.registry import attack
+from robeval.attacks.registry import at_its_start, attack, never
 from robeval.ops.geometry import per_row
 from robeval.ops.problem import Problem
 from robeval.values.parameters import Bound, Count, Distance, NotNegative, Positive, Share
@@ -18,6 +18,7 @@ NORMS = {"linf": "Linf", "l2": "L2"}
     "foolbox.fgsm",
     norms=("linf", "l2"),
     paper="arXiv:1412.6572",
+    draws=at_its_start,
     library="foolbox",
     settings=({"random_start": False},),
 )
@@ -46,6 +47,7 @@ def fgsm(
     "foolbox.pgd",
     norms=("linf", "l2"),
     paper="arXiv:1706.06083",
+    draws=at_its_start,
     library="foolbox",
     settings=({"random_start": False}, {"clip_start": True}),
 )
@@ -77,6 +79,7 @@ def pgd(
     "foolbox.mifgsm",
     norms=("linf", "l2"),
     paper="arXiv:1710.06081",
+    draws=never,
     library="foolbox",
     differs="its momentum is a sum of steps (signs or unit vectors), that of the paper one of l1-normalised gradients",
 )
@@ -107,6 +110,7 @@ def mifgsm(
     norms=("linf", "l2"),
     paper="arXiv:1511.04599",
     minimal=True,
+    draws=never,
     library="foolbox",
     settings=({"overshoot_at": "end"},),
     differs="1e-4 is added to the length of every step",
@@ -126,6 +130,7 @@ def deepfool(
     norms=("l2",),
     paper="arXiv:1608.04644",
     minimal=True,
+    draws=never,
     library="foolbox",
     settings=({"kappa": 0.0},),
     differs="a whole microbatch is aborted at once",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from robeval.attacks.reference.adapter import Subject, in_ball, minimised
-from robeval.attacks.registry import attack, fit_loss
+from robeval.attacks.registry import at_its_start, attack, fit_loss, never
 from robeval.errors import UserError
 from robeval.ops.losses import too_few_classes
 from robeval.ops.problem import Problem
@@ -32,7 +32,7 @@ def fit_targets(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
     return {**params, "targets": how_many(params["targets"], TARGETS, classes)}
 
 
-@attack("torchattacks.fgsm", norms=("linf",), paper="arXiv:1412.6572", library="torchattacks")
+@attack("torchattacks.fgsm", norms=("linf",), paper="arXiv:1412.6572", library="torchattacks", draws=never)
 def fgsm(problem: Problem, *, loss: Literal["ce"] = "ce", target: Literal["none"] = "none") -> Tensor:
     """`FGSM`.
 
@@ -52,6 +52,7 @@ def fgsm(problem: Problem, *, loss: Literal["ce"] = "ce", target: Literal["none"
     "torchattacks.pgd",
     norms=("linf", "l2"),
     paper="arXiv:1706.06083",
+    draws=at_its_start,
     library="torchattacks",
     settings=({"random_start": False}, {"clip_start": True, "norm": "linf"}),
 )
@@ -84,6 +85,7 @@ def pgd(
     "torchattacks.mifgsm",
     norms=("linf",),
     paper="arXiv:1710.06081",
+    draws=never,
     library="torchattacks",
     differs="a gradient of zero makes its momentum NaN, and the image stays where it is",
 )
@@ -206,6 +208,7 @@ def spsa(
     norms=("l2",),
     paper="arXiv:1608.04644",
     minimal=True,
+    draws=never,
     library="torchattacks",
     settings=({"searches": 1, "initial_c": 1.0, "abort_early": True},),
     differs="the strongest other logit is at least 0, pixels that are 0 or 1 never move, and a whole microbatch is "
@@ -226,6 +229,7 @@ def carlini_wagner(
     norms=("l2",),
     paper="arXiv:1511.04599",
     minimal=True,
+    draws=never,
     library="torchattacks",
     settings=({"overshoot_at": "each_step"},),
     differs="every wrong class is a candidate",
