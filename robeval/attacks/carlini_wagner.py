@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from robeval.attacks.registry import attack
+from robeval.attacks.registry import attack, never
 from robeval.ops.adam import Adam
 from robeval.ops.geometry import ROWS, per_row
 from robeval.ops.losses import hinged_margin
@@ -20,7 +20,7 @@ LEAST_TAU = 1 / 256  # of the range of a pixel: less cannot be seen in 8 bits
 SHRINK = 0.9
 
 
-@attack("carlini_wagner", norms=("l2", "linf"), paper="arXiv:1608.04644", minimal=True)
+@attack("carlini_wagner", norms=("l2", "linf"), paper="arXiv:1608.04644", minimal=True, draws=never)
 def carlini_wagner(
     problem: Problem,
     *,
@@ -33,6 +33,8 @@ def carlini_wagner(
 ) -> Tensor:
     """Minimise distance + c * f with Adam in tanh space, f = max(z_y - max_{j != y} z_j + kappa, 0) (section VI).
 
+    f is f_6 of section V.A with any wrong class for the wanted one, and the kappa of VI.A; tanh space is the change of
+    variables of V.B.
     l2 (VI.A): c grows by 10 until one succeeds, then is bisected, each with a fresh Adam from the image. l-inf (VI.C):
     the distance is sum_i max(|x'_i - x_i| - tau, 0); each success shrinks tau to 0.9 of it or of the largest change,
     down to 1/256 of the pixel range, each failure doubles c, and every run goes on from the last success. What counts

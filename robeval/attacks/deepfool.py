@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from robeval.attacks.registry import attack
+from robeval.attacks.registry import attack, never
 from robeval.ops.geometry import per_row
 from robeval.ops.nearest import Nearest
 from robeval.ops.problem import Problem
@@ -22,7 +22,7 @@ def _fit_candidates(params: Mapping[str, Any], classes: int) -> Mapping[str, Any
     return {**params, "candidates": min(params["candidates"], classes)}
 
 
-@attack("deepfool", norms=("linf", "l2"), paper="arXiv:1511.04599", minimal=True, fit=_fit_candidates)
+@attack("deepfool", norms=("linf", "l2"), paper="arXiv:1511.04599", minimal=True, fit=_fit_candidates, draws=never)
 def deepfool(
     problem: Problem,
     *,

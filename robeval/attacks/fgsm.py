@@ -4,13 +4,13 @@ from typing import Literal
 
 from torch import Tensor
 
-from robeval.attacks.registry import attack, fit_loss
+from robeval.attacks.registry import at_its_start, attack, fit_loss
 from robeval.ops.losses import chosen
 from robeval.ops.problem import Problem
 from robeval.ops.targets import Rule, aim
 
 
-@attack("fgsm", norms=("linf", "l2"), paper="arXiv:1412.6572", fit=fit_loss)
+@attack("fgsm", norms=("linf", "l2"), paper="arXiv:1412.6572", fit=fit_loss, draws=at_its_start)
 def fgsm(
     problem: Problem,
     *,

@@ -48,9 +48,10 @@ def lbfgs(
     """Minimise mean((x' - x)^2) + c * cross-entropy(x', t) inside the pixel box by L-BFGS-B (section 4.1).
 
     c doubles until the result is misclassified, then is bisected; each run starts at the image. The wanted class t is
-    the first that a step along the gradient reaches; a random wrong class if none is. The paper draws t at random and
-    searches c on a line; all else and the numbers are those of foolbox 1.8. Pixels count as shares of the pixel range.
-    The nearest misclassified image that was seen anywhere counts. A row whose logits are NaN or infinite ends there.
+    the first that a step along the gradient reaches; a random wrong class if none is. The paper's second problem there,
+    c * norm(x' - x) + loss(x', t), has the weight on the other term, found by a line search, and t drawn at random; all
+    else and the numbers are those of foolbox 1.8. Pixels count as shares of the pixel range. The nearest misclassified
+    image that was seen anywhere counts. A row whose logits are NaN or infinite ends there.
     Cost: about (`doublings` + log2(c / `precision`)) * `steps` forwards and backwards at most, with c the last value,
     and 1 to `lengths` + 21 forwards for the class.
 

@@ -5,13 +5,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from robeval.attacks.registry import attack, fit_loss
+from robeval.attacks.registry import attack, fit_loss, never
 from robeval.ops.losses import LOSSES
 from robeval.ops.problem import Problem
 from robeval.values.parameters import Count, Distance, NotNegative
 
 
-@attack("mifgsm", norms=("linf", "l2"), paper="arXiv:1710.06081", fit=fit_loss)
+@attack("mifgsm", norms=("linf", "l2"), paper="arXiv:1710.06081", fit=fit_loss, draws=never)
 def mifgsm(
     problem: Problem,
     *,

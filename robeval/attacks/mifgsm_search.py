@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from robeval.attacks.registry import attack
+from robeval.attacks.registry import attack, never
 from robeval.ops.geometry import per_row
 from robeval.ops.losses import cross_entropy
 from robeval.ops.nearest import Nearest
@@ -13,7 +13,7 @@ from robeval.ops.problem import Problem
 from robeval.values.parameters import Count, Distance, NotNegative
 
 
-@attack("mifgsm_search", norms=("linf", "l2"), paper="arXiv:1710.06081", minimal=True)
+@attack("mifgsm_search", norms=("linf", "l2"), paper="arXiv:1710.06081", minimal=True, draws=never)
 def mifgsm_search(
     problem: Problem,
     *,

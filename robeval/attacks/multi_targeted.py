@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from robeval.attacks.registry import attack
+from robeval.attacks.registry import at_its_start, attack
 from robeval.ops.losses import TARGETED, margin
 from robeval.ops.problem import Problem
 from robeval.ops.targets import how_many, ranked, with_true
@@ -18,7 +18,7 @@ def fit(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
     return {**params, "targets": how_many(params["targets"], classes - 1, classes)}
 
 
-@attack("multi_targeted", norms=("linf", "l2"), paper="arXiv:1910.09338", fit=fit)
+@attack("multi_targeted", norms=("linf", "l2"), paper="arXiv:1910.09338", fit=fit, draws=at_its_start)
 def multi_targeted(
     problem: Problem,
     *,

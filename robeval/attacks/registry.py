@@ -27,6 +27,22 @@ class Attack(Protocol):
 
 
 Fit = Callable[[Mapping[str, Any], int], Mapping[str, Any]]
+Draws = Callable[[Mapping[str, Any]], bool]
+
+
+def always(params: Mapping[str, Any]) -> bool:
+    """Whatever it is told, another restart is another try."""
+    return True
+
+
+def never(params: Mapping[str, Any]) -> bool:
+    """Whatever it is told, another restart is the same."""
+    return False
+
+
+def at_its_start(params: Mapping[str, Any]) -> bool:
+    """Another restart is another try with a random start or a random target."""
+    return bool(params.get("random_start")) or params.get("target") == "random"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +55,7 @@ class Entry:
         minimal: it makes the distance small instead of staying in the ball.
         gradients: it needs gradients of the model.
         fit: what its keywords become for a number of classes; raises UserError where they cannot be done.
+        draws: whether it draws random numbers with these keywords, so that another restart is another try.
         version: raised when a fix changes results, so that old cells are computed again.
         library: the other library that does the work; empty for attacks of robeval's own. Such an entry is called
             `<library>.<name of our attack>`, and its keywords are some of ours.
@@ -54,6 +71,7 @@ class Entry:
     minimal: bool = False
     gradients: bool = True
     fit: Fit | None = None
+    draws: Draws = always
     version: int = 1
     library: str = ""
     settings: tuple[Mapping[str, object], ...] = ()
@@ -91,6 +109,7 @@ def attack(
     minimal: bool = False,
     gradients: bool = True,
     fit: Fit | None = None,
+    draws: Draws = always,
     version: int = 1,
     library: str = "",
     settings: tuple[Mapping[str, object], ...] = (),
@@ -102,7 +121,7 @@ def attack(
         if name in _CATALOG:
             raise ValueError(f"two attacks are called {name!r}")
         _CATALOG[name] = Entry(
-            name, function, norms, paper, minimal, gradients, fit, version, library, settings, differs
+            name, function, norms, paper, minimal, gradients, fit, draws, version, library, settings, differs
         )
         return function
 

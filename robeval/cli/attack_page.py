@@ -24,7 +24,8 @@ An entry of a suite names an attack with `use` and gives it the parameters below
 | :-- | :-- | :-- |
 | `id` | what tables call it | the attack's name |
 | `threat` | norm and eps, in pixel units (images are in [0, 1]) | the suite's |
-| `restarts` | how often it is tried on the samples still standing, with other random numbers | 1 |
+| `restarts` | how often it is tried on the samples still standing, with other random numbers; \
+a warning says where it draws none | 1 |
 | `select` | which iterate counts: the last (`"final"`), that of highest loss (`"best"`), any that is broken (`"any"`) \
 | `"final"` |
 | `eot` | passes whose average each logit and gradient is, for models that draw random numbers | 1 |

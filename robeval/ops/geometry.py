@@ -145,12 +145,17 @@ def steepest(slope: Tensor, norm: str) -> Tensor:
     return (slope.double() / length.clamp_min(1e-300)).to(slope.dtype)
 
 
-def random_point(x: Tensor, threat: ThreatModel, noise: Noise) -> Tensor:
-    """A point drawn uniformly from the ball around each image; the pixel box is not applied."""
-    if threat.norm == "linf":
+def random_point(x: Tensor, threat: ThreatModel, noise: Noise, *, sphere: bool = False) -> Tensor:
+    """A point drawn uniformly from the ball around each image, or such a direction as far as its sphere (for l2 a point
+    drawn uniformly from that); the pixel box is not applied.
+    """
+    if threat.norm == "linf" and not sphere:
         return x + threat.eps * (2 * noise.uniform(x.shape[1:]) - 1)
-    direction = noise.normal(x.shape[1:]).double() if threat.norm == "l2" else _laplace(x, noise)
-    share = noise.uniform([1, 1, 1]).double() ** (1 / math.prod(x.shape[1:]))
+    if threat.norm == "linf":
+        direction = 2 * noise.uniform(x.shape[1:]).double() - 1
+    else:
+        direction = noise.normal(x.shape[1:]).double() if threat.norm == "l2" else _laplace(x, noise)
+    share = 1.0 if sphere else noise.uniform([1, 1, 1]).double() ** (1 / math.prod(x.shape[1:]))
     length = per_row(norms(direction, threat.norm)).clamp_min(1e-300)
     return (x.double() + threat.eps * share * direction / length).to(x.dtype)
 

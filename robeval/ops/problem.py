@@ -143,9 +143,9 @@ class Problem:
         """The step of norm 1 that climbs the slope fastest; 0 where the slope is 0."""
         return self._geometry(lambda s: geometry.steepest(s, self.threat.norm), slope)
 
-    def random_point(self, *, clip: bool = False) -> Tensor:
-        """A point drawn uniformly from the ball around each image; inside the pixel box only if `clip`."""
-        points = geometry.random_point(self.x, self.threat, self.noise)
+    def random_point(self, *, clip: bool = False, sphere: bool = False) -> Tensor:
+        """A point drawn uniformly from the ball around each image, or on its sphere; inside the box only if `clip`."""
+        points = geometry.random_point(self.x, self.threat, self.noise, sphere=sphere)
         return self.project(points) if clip else points
 
     def norms(self, tensor: Tensor, norm: str) -> Tensor:

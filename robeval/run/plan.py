@@ -83,7 +83,7 @@ def make_plan(
             keys = tuple(tuple(cell.key for cell in task.cells) for task in chained)
             rows.append(Row(chain.id, chain.attacks, keys))
         about = (suite.id, suite.title, samples.dataset, samples.split, suite.threat, model.id, n, seed, tuple(rows))
-        plans.append(ModelPlan(*about, source.id if source else "", _warnings(model, source, samples)))
+        plans.append(ModelPlan(*about, source.id if source else "", _warnings(model, source, samples, suite)))
     if source:  # its images are shared: all targets have their turn with those of one slice
         tasks = [list(targets) for targets in zip(*tasks, strict=True)]
     return Plan(tuple(task for part in tasks for task in part), tuple(plans))
@@ -199,10 +199,16 @@ def _misfits(model: LoadedModel, samples: Samples) -> list[UserError]:
     return []
 
 
-def _warnings(model: LoadedModel, source: LoadedModel | None, samples: Samples) -> tuple[str, ...]:
-    """What makes results of this model doubtful, and what does of the one that its attacks see."""
+def _warnings(model: LoadedModel, source: LoadedModel | None, samples: Samples, suite: Suite) -> tuple[str, ...]:
+    """What makes results of this model doubtful, and what does of the one that its attacks see; idle restarts."""
+    idle = [
+        f"attack '{spec.id}' draws no random numbers with these parameters: unless the model does, its {spec.restarts} "
+        "restarts are one and the same"
+        for spec in (spec for chain in suite.chains for spec in chain.attacks)
+        if spec.restarts > 1 and not registry.catalog()[spec.use].draws(spec.params)
+    ]
     seen = [f"source {source.id}: {each}" for each in _doubts(source, samples)] if source else []
-    return (*_doubts(model, samples), *seen)
+    return (*_doubts(model, samples), *seen, *idle)
 
 
 def _doubts(model: LoadedModel, samples: Samples) -> list[str]:

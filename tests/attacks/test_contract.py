@@ -200,6 +200,18 @@ def test_every_keyword_says_what_it_is(name):
     assert "Cost" in inspect.getdoc(registry.catalog()[name].function)
 
 
+@pytest.mark.parametrize("name", [name for name, entry in registry.catalog().items() if entry.library])
+def test_what_a_reference_takes_over_from_our_docstring_speaks_of_no_value_it_cannot_have(name):
+    """If this fails: give the reference a line of its own under "Parameters:"."""
+    theirs = registry.catalog()[name]
+    meanings, ours = attack_page.meanings(theirs), registry.catalog().get(name.partition(".")[2])
+    for keyword, hint in get_type_hints(theirs.function).items():
+        wider = get_type_hints(ours.function).get(keyword) if ours else None
+        if get_origin(hint) is get_origin(wider) is Literal:
+            lacking = {each for each in set(get_args(wider)) - set(get_args(hint)) if f'"{each}"' in meanings[keyword]}
+            assert not lacking, keyword
+
+
 # ── the same numbers ──
 
 
@@ -209,6 +221,22 @@ def test_same_seed_same_candidates(name, norm):
     for given in variants(name, EPS[norm]):
         one, other = (problem(model, x, y, ThreatModel(norm, EPS[norm]), ROWS, seed=5) for _ in range(2))
         assert torch.equal(CATALOG[name].function(one, **given), CATALOG[name].function(other, **given))
+
+
+@every_attack
+def test_what_draws_no_random_numbers_goes_the_same_way_with_other_ones(name, norm):
+    """And a random start or target, where there is one, goes another."""
+    model, x, y = network()
+    for given in variants(name, EPS[norm]):
+        full = {each.name: each.default for each in keywords(name)} | given
+        ways = [
+            CATALOG[name].function(problem(model, x, y, ThreatModel(norm, EPS[norm]), ROWS, seed=seed), **given)
+            for seed in (0, 1)
+        ]
+        if not CATALOG[name].draws(full):
+            assert torch.equal(*ways), given
+        elif CATALOG[name].draws is registry.at_its_start:
+            assert not torch.equal(*ways), given
 
 
 @every_select

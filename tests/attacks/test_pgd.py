@@ -106,6 +106,21 @@ def test_the_random_start_is_clipped_only_if_asked(exact, clip):
     assert np.abs(adv.numpy() - numpy_l2_loop(model, x, y, start, 3, 0.1, 0.5)).max() < 1e-5
 
 
+@pytest.mark.parametrize("threat", [LINF, L2])
+def test_the_random_start_may_be_on_the_sphere(exact, threat):
+    """Step by step the same as from the ball, but from a point whose distance is the radius (float32 rounds it)."""
+    model, x, y = exact
+    start = problem(model, x, y, threat).random_point(sphere=True)
+    length = torch.linalg.vector_norm((start.double() - x.double()).flatten(1), float(threat.norm[1:]), dim=1)
+    assert torch.allclose(length, torch.full_like(length, threat.eps), rtol=1e-5)
+    inner = problem(model, x, y, threat).random_point()
+    assert not torch.equal(start, inner)
+    adv = pgd(problem(model, x, y, threat), steps=3, step_size=0.01, start="sphere", clip_start=True)
+    loop = trades_loop if threat is LINF else numpy_l2_loop
+    theirs = torch.as_tensor(loop(model, x, y, start.clamp(0, 1), 3, 0.01, threat.eps)).float()
+    assert ((adv - theirs).abs() < 1e-5).float().mean() > 0.999
+
+
 # ── other libraries ──
 
 

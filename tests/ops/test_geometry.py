@@ -240,6 +240,16 @@ def test_l2_points_are_uniform_in_the_ball(shape):
     assert np.abs(direction.T @ direction / 4000 - np.eye(size) / size).max() < 0.08
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_points_of_the_sphere_are_as_far_as_it_and_lie_in_every_direction_alike(norm):
+    x = torch.full((4000, 1, 1, 3), 0.5)
+    points = geometry.random_point(x, ThreatModel(norm, 0.2), Noise(0, "t", 0, range(4000)), sphere=True)
+    assert np.allclose(geometry.distance(points, x, norm), 0.2, rtol=1e-6)
+    if norm == "l2":  # Archimedes: each coordinate of a point of a sphere in three dimensions is uniform
+        for pixel in points.flatten(1).T.double().numpy():
+            assert stats.kstest(pixel, stats.uniform(0.3, 0.4).cdf).pvalue > 1e-3
+
+
 # ── l1 ──
 
 

@@ -110,6 +110,7 @@ def test_keywords_and_version_are_filled_in_before_the_key_is_made(monkeypatch):
         "kappa": None,
         "target": "none",
         "random_start": True,
+        "start": "ball",
         "clip_start": False,
     }
     written_out = replace(short.attack, version=99)
@@ -407,6 +408,13 @@ def test_parameters_with_which_nothing_is_broken_are_refused(use, name, value, e
     assert f"'{name}' is {value}, expected {expected}" in refused(about=one(spec))
 
 
+def test_a_place_of_the_random_start_without_one_is_refused():
+    spec = replace(PGD, params={**PGD.params, "start": "sphere"})
+    plan_of(one(spec))
+    without = replace(spec, params={**spec.params, "random_start": False})
+    assert "'start' is \"sphere\", but 'random_start' is false" in refused(about=one(without))
+
+
 def test_a_search_that_begins_beyond_all_images_is_refused():
     spec = AttackSpec(
         "a", "mifgsm_search", ThreatModel("linf", 0.1), {"initial_eps": 30, "step_size": 7}, minimises="l2"
@@ -415,6 +423,25 @@ def test_a_search_that_begins_beyond_all_images_is_refused():
     for name, value in (("initial_eps", 30), ("step_size", 7)):
         assert f"{name} is {value}, but no two images are further than 6 apart" in said
     plan_of(one(replace(spec, params={"initial_eps": 6, "step_size": 2})))
+
+
+@pytest.mark.parametrize(
+    ("use", "params", "idle"),
+    [
+        ("pgd", {"random_start": False}, True),
+        ("pgd", {"random_start": False, "target": "random"}, False),
+        ("pgd", {}, False),
+        ("foolbox.pgd", {"random_start": False}, True),
+        ("mifgsm", {}, True),
+        ("fab", {}, False),
+    ],
+)
+def test_restarts_that_go_the_same_way_are_warned_of(use, params, idle):
+    needed = {"steps": 3, "step_size": 0.02} if use.endswith("pgd") else {}
+    spec = AttackSpec("a", use, LINF, {**needed, **params}, restarts=5)
+    (recorded,) = plan_of(one(spec)).models
+    assert ["attack 'a' draws no random numbers" in each for each in recorded.warnings] == ([True] if idle else [])
+    assert plan_of(one(replace(spec, restarts=1))).models[0].warnings == ()
 
 
 def test_a_source_that_gives_probabilities_is_warned_of_too():

@@ -62,7 +62,13 @@ def fit_standard(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
     settings=APGD_SETTINGS,
 )
 def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Share = 0.75) -> Tensor:
-    """`APGDAttack`, one start; for l1 with larger radii first. Cost: `steps` + 1 backwards, `steps` + 2 forwards."""
+    """`APGDAttack`, one start; for l1 with larger radii first.
+
+    Cost: `steps` + 1 backwards, `steps` + 2 forwards.
+
+    Parameters:
+        loss: "dlr" is equation 6. AutoAttack begins with "ce".
+    """
     from pyautoattack.autopgd_base import APGDAttack
 
     wide = problem.threat.norm == "l1"
@@ -86,7 +92,13 @@ def apgd_targeted(
     loss: Literal["dlr"] = "dlr",
     rho: Share = 0.75,
 ) -> Tensor:
-    """`APGDAttack_targeted`, one start each. Cost: `targets` times `steps` + 1 backwards, `steps` + 2 forwards."""
+    """`APGDAttack_targeted`, one start each.
+
+    Cost: `targets` times `steps` + 1 backwards, `steps` + 2 forwards.
+
+    Parameters:
+        loss: the targeted DLR is all that it has.
+    """
     from pyautoattack.autopgd_base import APGDAttack_targeted
 
     given = {**_given(problem), "n_iter": steps, "n_target_classes": targets or TARGETS, "rho": rho}

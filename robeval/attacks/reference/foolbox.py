@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from robeval.attacks.reference.adapter import Subject, in_ball, minimised
-from robeval.attacks.registry import attack
+from robeval.attacks.registry import at_its_start, attack, never
 from robeval.ops.geometry import per_row
 from robeval.ops.problem import Problem
 from robeval.values.parameters import Bound, Count, Distance, NotNegative, Positive, Share
@@ -18,6 +18,7 @@ NORMS = {"linf": "Linf", "l2": "L2"}
     "foolbox.fgsm",
     norms=("linf", "l2"),
     paper="arXiv:1412.6572",
+    draws=at_its_start,
     library="foolbox",
     settings=({"random_start": False},),
 )
@@ -28,7 +29,14 @@ def fgsm(
     target: Literal["none"] = "none",
     random_start: bool = False,
 ) -> Tensor:
-    """`FastGradientAttack`, whose random start is inside the pixel box. Cost: 1 forward, 1 backward."""
+    """`FastGradientAttack`, whose random start is inside the pixel box.
+
+    Cost: 1 forward, 1 backward.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+        target: ours can have one; here any wrong class will do.
+    """
     from foolbox import attacks
 
     kind = getattr(attacks, f"{NORMS[problem.threat.norm]}FastGradientAttack")
@@ -39,6 +47,7 @@ def fgsm(
     "foolbox.pgd",
     norms=("linf", "l2"),
     paper="arXiv:1706.06083",
+    draws=at_its_start,
     library="foolbox",
     settings=({"random_start": False}, {"clip_start": True}),
 )
@@ -51,7 +60,15 @@ def pgd(
     target: Literal["none"] = "none",
     random_start: bool = True,
 ) -> Tensor:
-    """`ProjectedGradientDescentAttack`, whose random start is inside the box. Cost: `steps` forwards and backwards."""
+    """`ProjectedGradientDescentAttack`, whose random start is inside the box.
+
+    Cost: `steps` forwards and backwards.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+        target: ours can have one; here any wrong class will do.
+        random_start: begin at a random point of the ball and the pixel box.
+    """
     from foolbox import attacks
 
     kind = getattr(attacks, f"{NORMS[problem.threat.norm]}ProjectedGradientDescentAttack")
@@ -62,6 +79,7 @@ def pgd(
     "foolbox.mifgsm",
     norms=("linf", "l2"),
     paper="arXiv:1710.06081",
+    draws=never,
     library="foolbox",
     differs="its momentum is a sum of steps (signs or unit vectors), that of the paper one of l1-normalised gradients",
 )
@@ -73,7 +91,13 @@ def mifgsm(
     step_size: Distance | None = None,
     loss: Literal["ce"] = "ce",
 ) -> Tensor:
-    """`MomentumIterativeFastGradientMethod`, steps of eps / steps. Cost: `steps` forwards and backwards."""
+    """`MomentumIterativeFastGradientMethod`, steps of eps / steps.
+
+    Cost: `steps` forwards and backwards.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+    """
     from foolbox import attacks
 
     length = problem.threat.eps / steps if step_size is None else step_size
@@ -86,6 +110,7 @@ def mifgsm(
     norms=("linf", "l2"),
     paper="arXiv:1511.04599",
     minimal=True,
+    draws=never,
     library="foolbox",
     settings=({"overshoot_at": "end"},),
     differs="1e-4 is added to the length of every step",
@@ -105,6 +130,7 @@ def deepfool(
     norms=("l2",),
     paper="arXiv:1608.04644",
     minimal=True,
+    draws=never,
     library="foolbox",
     settings=({"kappa": 0.0},),
     differs="a whole microbatch is aborted at once",
@@ -119,9 +145,17 @@ def carlini_wagner(
     kappa: NotNegative = 0.0,
     abort_early: bool = True,
 ) -> Tensor:
-    """`L2CarliniWagnerAttack`, with 5 constants from 0.01 unless given, where kappa counts in what it calls broken.
+    """`L2CarliniWagnerAttack`, with 5 constants from 0.01 unless given.
 
     Cost: at most `steps` forwards and backwards for each constant.
+
+    Parameters:
+        searches: values of c, at most. 5 unless given (the paper's code: 9).
+        initial_c: the first c, in units of distance per logit. 0.01 unless given (the paper's code: 0.001).
+        kappa: by how much another logit has to lead before f is 0 and the image counts as broken for the search, in
+            logits; 0 as in the paper.
+        abort_early: end the run of a microbatch when its summed loss, looked at ten times a run, has not fallen below
+            0.9999 of what it was.
     """
     from foolbox import attacks
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from robeval.attacks.reference.adapter import Subject, in_ball, minimised
-from robeval.attacks.registry import attack, fit_loss
+from robeval.attacks.registry import at_its_start, attack, fit_loss, never
 from robeval.errors import UserError
 from robeval.ops.losses import too_few_classes
 from robeval.ops.problem import Problem
@@ -32,9 +32,16 @@ def fit_targets(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
     return {**params, "targets": how_many(params["targets"], TARGETS, classes)}
 
 
-@attack("torchattacks.fgsm", norms=("linf",), paper="arXiv:1412.6572", library="torchattacks")
+@attack("torchattacks.fgsm", norms=("linf",), paper="arXiv:1412.6572", library="torchattacks", draws=never)
 def fgsm(problem: Problem, *, loss: Literal["ce"] = "ce", target: Literal["none"] = "none") -> Tensor:
-    """`FGSM`. Cost: 1 forward, 1 backward."""
+    """`FGSM`.
+
+    Cost: 1 forward, 1 backward.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+        target: ours can have one; here any wrong class will do.
+    """
     import torchattacks
 
     eps = problem.threat.eps
@@ -45,6 +52,7 @@ def fgsm(problem: Problem, *, loss: Literal["ce"] = "ce", target: Literal["none"
     "torchattacks.pgd",
     norms=("linf", "l2"),
     paper="arXiv:1706.06083",
+    draws=at_its_start,
     library="torchattacks",
     settings=({"random_start": False}, {"clip_start": True, "norm": "linf"}),
 )
@@ -60,6 +68,11 @@ def pgd(
     """`PGD` and `PGDL2`, whose random start is inside the pixel box, and for l2 nearer to the image than uniform.
 
     Cost: `steps` forwards and backwards.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+        target: ours can have one; here any wrong class will do.
+        random_start: begin at a random point of the ball and the pixel box.
     """
     import torchattacks
 
@@ -72,6 +85,7 @@ def pgd(
     "torchattacks.mifgsm",
     norms=("linf",),
     paper="arXiv:1710.06081",
+    draws=never,
     library="torchattacks",
     differs="a gradient of zero makes its momentum NaN, and the image stays where it is",
 )
@@ -83,7 +97,13 @@ def mifgsm(
     step_size: Distance | None = None,
     loss: Literal["ce"] = "ce",
 ) -> Tensor:
-    """`MIFGSM`, with the step eps / steps unless given. Cost: `steps` forwards and backwards."""
+    """`MIFGSM`, with the step eps / steps unless given.
+
+    Cost: `steps` forwards and backwards.
+
+    Parameters:
+        loss: it climbs the cross-entropy, the paper's.
+    """
     import torchattacks
 
     eps = problem.threat.eps
@@ -100,7 +120,13 @@ def mifgsm(
     settings=EITHER,
 )
 def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "ce", rho: Share = 0.75) -> Tensor:
-    """`APGD`, a copy of the authors' code. Cost: `steps` + 1 backwards and `steps` + 2 forwards."""
+    """`APGD`, a copy of the authors' code.
+
+    Cost: `steps` + 1 backwards and `steps` + 2 forwards.
+
+    Parameters:
+        loss: "dlr" is equation 6. AutoAttack begins with "ce".
+    """
     import torchattacks
 
     given = {**_given(problem), "steps": steps, "loss": loss, "rho": rho}
@@ -123,7 +149,13 @@ def apgd_targeted(
     loss: Literal["dlr"] = "dlr",
     rho: Share = 0.75,
 ) -> Tensor:
-    """`APGDT`. Cost: at most `targets` times `steps` + 1 backwards and `steps` + 2 forwards."""
+    """`APGDT`.
+
+    Cost: at most `targets` times `steps` + 1 backwards and `steps` + 2 forwards.
+
+    Parameters:
+        loss: the targeted DLR is all that it has.
+    """
     import torchattacks
 
     given = {**_given(problem), "steps": steps, "n_classes": (targets or TARGETS) + 1, "rho": rho}
@@ -176,6 +208,7 @@ def spsa(
     norms=("l2",),
     paper="arXiv:1608.04644",
     minimal=True,
+    draws=never,
     library="torchattacks",
     settings=({"searches": 1, "initial_c": 1.0, "abort_early": True},),
     differs="the strongest other logit is at least 0, pixels that are 0 or 1 never move, and a whole microbatch is "
@@ -196,6 +229,7 @@ def carlini_wagner(
     norms=("l2",),
     paper="arXiv:1511.04599",
     minimal=True,
+    draws=never,
     library="torchattacks",
     settings=({"overshoot_at": "each_step"},),
     differs="every wrong class is a candidate",
