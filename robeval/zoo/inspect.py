@@ -79,7 +79,7 @@ class Inspection:
         if best is None:
             return None
         checkpoint = Checkpoint(self.path.name, self.sha256, key=self.key)
-        images = input_layer(self.weights) or Input()
+        images = input_layer(self.weights, self.path) or Input()
         return ModelCard(self.path.stem, self.path.stem, best.datasets[0], best.network, images, checkpoint)
 
 
