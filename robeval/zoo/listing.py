@@ -12,7 +12,7 @@ HEADER = "model", "network", "clean", "robust", "by", "weights"
 DIGITS, RECORDED = 8, "*"  # of a sha256 in a table; the mark of one that nobody published
 PLACES = {
     "here": "here: the file is where robeval looks for it",
-    "at URL": "at URL: `robeval zoo fetch MODEL` gets the file; `robeval zoo show MODEL` says from where, and where to put it",
+    "at URL": "at URL: `robeval zoo fetch MODEL` gets the file; `robeval zoo show MODEL` says from where",
     "to train": "to train: `robeval train MODEL` makes the file",
     "not here": "not here: give the file with `--checkpoint FILE`",
 }

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from weightfiles import SHAPE, network, onnx_model, repacked, safetensors, torch_legacy, torch_zip, torchscript
+from weightfiles import SHAPE, keras, network, onnx_model, repacked, safetensors, torch_legacy, torch_zip, torchscript
 
 from robeval.errors import UserError
 from robeval.values.card import Checkpoint, ModelCard, Network
@@ -41,18 +41,6 @@ def plain(name):
         torch.manual_seed(0)
         about = NETWORKS[name]
         return build(about.arch, about.params, SHAPE, 10, "test")
-
-
-def keras(state):
-    import h5py
-
-    file = io.BytesIO()
-    with h5py.File(file, "w") as out:
-        for name, tensor in state.items():
-            layer, kind = name.rsplit(".", 1)
-            turned = tensor.permute(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T if tensor.ndim == 2 else tensor
-            out[f"{layer}/{layer}/{'kernel' if kind == 'weight' else kind}:0"] = turned.numpy()
-    return file.getvalue()
 
 
 def module(state):
