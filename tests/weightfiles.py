@@ -47,6 +47,19 @@ def safetensors(value: object) -> bytes:
     return save_safetensors(value)
 
 
+def keras(state) -> bytes:
+    """As Keras writes weights of these names in HDF5; needs h5py."""
+    import h5py
+
+    file = io.BytesIO()
+    with h5py.File(file, "w") as out:
+        for name, tensor in state.items():
+            layer, kind = name.rsplit(".", 1)
+            turned = tensor.permute(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T if tensor.ndim == 2 else tensor
+            out[f"{layer}/{layer}/{'kernel' if kind == 'weight' else kind}:0"] = turned.numpy()
+    return file.getvalue()
+
+
 def torchscript(net: nn.Module) -> bytes:
     """As torch.jit.save writes a scripted module."""
     file = io.BytesIO()

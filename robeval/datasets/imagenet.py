@@ -12,11 +12,12 @@ from robeval.errors import UserError
 
 SOURCE = "https://image-net.org/challenges/LSVRC/2012/ (its owners give it to those who register)"
 CLASSES = 1000
-CROP = Crop(256, 224)
+CROP, SMALL = Crop(256, 224), Crop(72, 64)  # the published preprocessings
+SIZES = {"train": 1_281_167, "test": 50_000}
 FOLDERS = {"train": ("train",), "test": ("val", "validation")}
 
 
-@dataset("imagenet", sizes={"train": 1_281_167, "test": 50_000}, num_classes=CLASSES)
+@dataset("imagenet", sizes=SIZES, num_classes=CLASSES)
 def imagenet(split: str, roots: tuple[Path, ...]) -> tuple[Pictures, NDArray[np.int64]]:
     """Photographs of a thousand kinds of thing, at 224x224 (Russakovsky et al., 2015); 50,000 to test with.
 
@@ -24,11 +25,24 @@ def imagenet(split: str, roots: tuple[Path, ...]) -> tuple[Pictures, NDArray[np.
     to 256, and the centre cut out. Each root is searched for `imagenet/`, `ILSVRC2012/` and itself, with the folders
     `train/` and `val/`, which hold a folder for each of the 1,000 synsets (n01440764, ...).
     """
-    folder, files = find("imagenet", split, roots)
+    return _read("imagenet", split, roots, CROP)
+
+
+@dataset("imagenet_64", sizes=SIZES, num_classes=CLASSES)
+def imagenet_64(split: str, roots: tuple[Path, ...]) -> tuple[Pictures, NDArray[np.int64]]:
+    """Photographs of a thousand kinds of thing, at 64x64, prepared as Yang et al. (2020) did their restricted ones.
+
+    From the same folders; the shorter side is resized to 72, and the centre cut out.
+    """
+    return _read("imagenet_64", split, roots, SMALL)
+
+
+def _read(name: str, split: str, roots: tuple[Path, ...], crop: Crop) -> tuple[Pictures, NDArray[np.int64]]:
+    folder, files = find(name, split, roots)
     if len(files) != CLASSES:
         raise wrong_folders(folder, files, "the 1,000 synsets")
     classes = [(name, label) for label, name in enumerate(files)]
-    return of_folders(folder, classes, files, CROP, by_name=split == "test")
+    return of_folders(folder, classes, files, crop, by_name=split == "test")
 
 
 def find(

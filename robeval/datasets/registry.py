@@ -65,9 +65,10 @@ class Samples:
 
     def slice(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Images float32 in [0, 1], (n, c, h, w), and labels int64 (n,), of samples start to stop."""
-        images = torch.from_numpy(self.x[start:stop].copy())
-        if images.dtype == torch.uint8:
-            images = images.float() / 255
+        pixels = self.x[start:stop]
+        images = torch.from_numpy(pixels.astype(np.float32))
+        if pixels.dtype == np.uint8:
+            images /= 255  # in place: of many images a second copy is what memory lacks
         return images, torch.from_numpy(self.y[start:stop].copy())
 
     def take(self, rows: NDArray[np.int64], called: str) -> "Samples":

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from robeval.datasets.imagenet import CLASSES, find, wrong_folders
+from robeval.datasets.imagenet import CLASSES, CROP, SMALL, find, wrong_folders
 from robeval.datasets.pictures import Crop, Pictures, of_folders
 from robeval.datasets.registry import dataset
 
@@ -32,7 +32,7 @@ def restricted_imagenet(split: str, roots: tuple[Path, ...]) -> tuple[Pictures, 
     Test images are those of ImageNet's validation set, in the order of their file names; the shorter side is resized
     to 256, and the centre cut out. The folders are ImageNet's, or nine of these names.
     """
-    return _read("restricted_imagenet", split, roots, tuple(GROUPS), Crop(256, 224))
+    return _read("restricted_imagenet", split, roots, tuple(GROUPS), CROP)
 
 
 @dataset("restricted_imagenet_64", sizes=SIZES, num_classes=9)
@@ -41,7 +41,7 @@ def restricted_imagenet_64(split: str, roots: tuple[Path, ...]) -> tuple[Picture
 
     The classes are in alphabetical order, bird to turtle; the shorter side is resized to 72, and the centre cut out.
     """
-    return _read("restricted_imagenet_64", split, roots, tuple(sorted(GROUPS)), Crop(72, 64))
+    return _read("restricted_imagenet_64", split, roots, tuple(sorted(GROUPS)), SMALL)
 
 
 def _read(

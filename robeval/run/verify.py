@@ -115,7 +115,7 @@ def _accuracy(card: ModelCard, module: nn.Module, samples: Samples, n: int) -> t
     x, y = samples.slice(0, n)
     right = int((_logits(module, x, 250).argmax(dim=1) == y).sum())
     found = 100 * right / n
-    stated = next((each for each in card.published if each.metric.startswith("natural accuracy")), None)
+    stated = next((each for each in card.published + card.measured if each.metric.startswith("natural accuracy")), None)
     evidence = f"{right} of {n}, {found:.2f} %"
     if stated is None:
         return "no number", f"{evidence}; the card states none"

@@ -158,4 +158,4 @@ def _write(card: ModelCard, state: State, out: Path) -> Path:
 
 
 def _made(card: ModelCard, name: str) -> ModelCard:
-    return replace(card, id=name, checkpoint=None, published=())
+    return replace(card, id=name, checkpoint=None, published=(), measured=())

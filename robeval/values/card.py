@@ -44,6 +44,7 @@ class Checkpoint:
         archive_sha256: the checksum of that archive.
         size: in bytes, of what `url` gives; 0 where it is not known.
         key: the name of the entry in the file that holds the weights, where several might or its name is no usual one.
+        stated_sha256: a checksum that was published for it or for something in it; a difference is said, not refused.
     """
 
     file: str
@@ -54,6 +55,7 @@ class Checkpoint:
     archive_sha256: str = ""
     size: int = 0
     key: str = ""
+    stated_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class ModelCard:
 
     Attributes:
         training: the `[training]` section as written: a method, its keywords and the loop's settings.
+        measured: numbers that nobody published, and who measured them on what.
         where: the file it was read from.
         threat: the ball in which its authors mean it to be robust; None if in none.
     """
@@ -84,5 +87,6 @@ class ModelCard:
     training: Mapping[str, Any] = field(default_factory=dict)
     paper: str = ""
     published: tuple[Published, ...] = ()
+    measured: tuple[Published, ...] = ()
     where: str = ""
     threat: ThreatModel | None = None

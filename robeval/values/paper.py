@@ -60,7 +60,7 @@ class Recipe:
         network = replace(like.network, params={**like.network.params, **self.network})
         title = f"{like.title}; in miniature, for tables"
         own = replace(like, id=name, title=title, network=network, training=training)
-        return replace(own, checkpoint=None, published=(), where="")
+        return replace(own, checkpoint=None, published=(), measured=(), where="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ def _top(
     checkpoint: dict[str, Any] | None = None,
     training: dict[str, Any] | None = None,
     published: tuple[dict[str, Any], ...] = (),
+    measured: tuple[dict[str, Any], ...] = (),
 ) -> None:
     """The keys and sections of a card."""
 
@@ -91,8 +92,10 @@ def _checkpoint(
     archive_sha256: str = "",
     size: Size = 0,
     key: str = "",
+    stated_sha256: str = "",
 ) -> Checkpoint:
-    return Checkpoint(file, sha256.lower(), source, url, member, archive_sha256.lower(), size, key)
+    sums = sha256.lower(), archive_sha256.lower(), stated_sha256.lower()
+    return Checkpoint(file, sums[0], source, url, member, sums[1], size, key, sums[2])
 
 
 def _published(*, metric: str, value: float, source: str) -> Published:
@@ -119,8 +122,12 @@ def _read(path: Path) -> ModelCard:
     threat = part(_threat, top["threat"], "[threat]")
     input_ = part(_input, top["input"] or {}, "[input]")
     checkpoint = part(_checkpoint, top["checkpoint"], "[checkpoint]")
-    published = top["published"] if isinstance(top["published"], tuple) else ()
-    numbers = tuple(part(_published, each, "[[published]]") for each in published)
+
+    def numbers(name: str) -> tuple[Published, ...]:
+        given = top[name] if isinstance(top[name], tuple) else ()
+        return tuple(part(_published, each, f"[[{name}]]") for each in given)
+
+    published, measured = numbers("published"), numbers("measured")
     problems += _wrong_values(params, f"{path}: [network]") + _wrong_values(training, f"{path}: [training]")
     problems += _wrong_threat(threat, f"{path}: [threat]")
     problems += _wrong_input(input_, f"{path}: [input]") + _wrong_checkpoint(checkpoint, f"{path}: [checkpoint]")
@@ -134,7 +141,8 @@ def _read(path: Path) -> ModelCard:
         checkpoint=checkpoint,
         training=training,
         paper=top["paper"],
-        published=numbers,
+        published=published,
+        measured=measured,
         where=str(path),
         threat=threat,
     )
@@ -184,7 +192,8 @@ def _wrong_checkpoint(given: Checkpoint | None, where: str) -> list[UserError]:
     if given.file in ("", "..") or given.file != Path(given.file).name:
         found = f"'file' is {given.file!r}, expected the bare name of a file"
         problems.append(UserError(found, where=where, fix="Leave the folder out; --checkpoint takes a path."))
-    for key, value in (("sha256", given.sha256), ("archive_sha256", given.archive_sha256)):
+    for key in ("sha256", "stated_sha256", "archive_sha256"):
+        value = getattr(given, key)
         if not re.fullmatch(r"([0-9a-f]{64})?", value):
             found = f"'{key}' is {value!r}, expected 64 hexadecimal digits"
             problems.append(UserError(found, where=where, fix="Print it with `sha256sum FILE`, or take the key out."))
@@ -203,16 +212,17 @@ def text(card: ModelCard) -> str:
     parts.append("\n[network]\n" + _lines({"arch": card.network.arch, **card.network.params}))
     if card.threat is not None:
         parts.append("\n[threat]\n" + _lines({"norm": card.threat.norm, "eps": _radius(card.threat.eps)}))
-    numbers = _given(mean=card.input.mean, std=card.input.std)
-    parts.append("\n[input]\n" + _lines({"normalise": card.input.normalise} | numbers))
+    fixed = _given(mean=card.input.mean, std=card.input.std)
+    parts.append("\n[input]\n" + _lines({"normalise": card.input.normalise} | fixed))
     if card.checkpoint is not None:
         known = {each.name: getattr(card.checkpoint, each.name) for each in fields(card.checkpoint)}
         parts.append("\n[checkpoint]\n" + _lines(_given(**known)))
     if card.training:
         parts.append("\n[training]\n" + _lines(card.training))
-    for each in card.published:
-        number = {"metric": each.metric, "value": each.value, "source": each.source}
-        parts.append("\n[[published]]\n" + _lines(number))
+    for section, numbers in (("published", card.published), ("measured", card.measured)):
+        for each in numbers:
+            number = {"metric": each.metric, "value": each.value, "source": each.source}
+            parts.append(f"\n[[{section}]]\n" + _lines(number))
     return "".join(parts)
 
 

@@ -21,6 +21,7 @@ NUMBERS = (
 # The robustness library saves its attacker too, which holds the same network and the same input layer.
 COPY = "attacker."
 COPIED = {"attacker.model.": "model.", "attacker.normalize.": "normalizer."}
+CHANNELS = 16  # a card states one number for each
 CLOSE = 2e-6  # between a card's number and the same one in float32
 
 
@@ -36,8 +37,8 @@ def strip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def core(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The network alone, named as if nothing had been around it."""
-    numbers = {name for pair in NUMBERS for name in pair}
-    own = {name: tensor for name, tensor in state.items() if name not in numbers and not name.startswith(COPY)}
+    around = {name for pair in NUMBERS for name in pair}
+    own = {name: tensor for name, tensor in state.items() if name not in around and not name.startswith(COPY)}
     return strip(own)
 
 
@@ -51,7 +52,7 @@ def check_input(state: Mapping[str, Tensor], wanted: Input, path: object, where:
         if twin not in state or not torch.equal(state[twin], state[name]):
             found = f"it holds two networks: {name} is not the same as {twin}"
             raise UserError(found, where=path, fix="Save the weights of the one you mean as a file of its own.")
-    saved = input_layer(state)
+    saved = input_layer(state, path)
     if saved is not None and not _same(saved, wanted):
         mean, std = list(saved.mean), list(saved.std)
         raise UserError(
@@ -71,15 +72,25 @@ def _copies(state: Mapping[str, Tensor]) -> list[tuple[str, str]]:
     ]
 
 
-def input_layer(state: Mapping[str, Tensor]) -> Input | None:
-    """The input layer whose numbers the file holds; None if it holds none."""
-    for mean, std in NUMBERS:
-        if mean in state and std in state:
-            return Input("fixed", _numbers(state[mean]), _numbers(state[std]))
-    return None
+def numbers(state: Mapping[str, Tensor]) -> tuple[str, str] | None:
+    """What the mean and the standard deviation of an input layer are called in the file; None if it holds none."""
+    return next(((mean, std) for mean, std in NUMBERS if mean in state and std in state), None)
 
 
-def _numbers(tensor: Tensor) -> tuple[float, ...]:
+def input_layer(state: Mapping[str, Tensor], where: object) -> Input | None:
+    """The input layer whose numbers the file holds; None if it holds none.
+
+    Raises:
+        UserError: they are more than one for each channel; `where` is the file.
+    """
+    names = numbers(state)
+    return Input("fixed", *(_numbers(state[name], name, where) for name in names)) if names else None
+
+
+def _numbers(tensor: Tensor, name: str, where: object) -> tuple[float, ...]:
+    if tensor.numel() > CHANNELS:
+        found = f"its input layer has {tensor.numel()} numbers in '{name}', expected one for each channel"
+        raise UserError(found, where=where, fix="Give the network and its input layer with `--model module:factory`.")
     return tuple(round(number, 6) for number in tensor.flatten().tolist())
 
 

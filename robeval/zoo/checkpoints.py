@@ -133,9 +133,7 @@ def unwrap(path: Path, key: str = "") -> Unwrapped:
     """
     path = bundles.index(path)
     refuse_strangers(path)
-    with shelf.reading(path):
-        data = path.read_bytes()
-    return state_dict(formats.of(path).read(data, path), path, key)
+    return state_dict(formats.of(path).read(path), path, key)
 
 
 def kind(path: Path) -> str:

@@ -9,7 +9,7 @@ from torch import nn
 
 from robeval.errors import UserError
 from robeval.zoo import checkpoints
-from robeval.zoo.carried import input_layer
+from robeval.zoo.carried import numbers
 from robeval.zoo.layouts import fit
 
 _FORM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -48,7 +48,7 @@ def make(name: str, checkpoint: Path | None) -> nn.Module:
         raise UserError(f"'{name}' gives a {type(network).__name__}, expected an nn.Module", where="--model", fix=fix)
     if checkpoint is not None:
         weights = checkpoints.read(checkpoint)
-        if input_layer(weights) and input_layer(network.state_dict()) is None:
+        if numbers(weights) and not numbers(network.state_dict()):
             raise UserError(
                 "the file holds mean and deviation of an input layer, and the module has no place for them",
                 where=checkpoint,

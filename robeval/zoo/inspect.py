@@ -29,6 +29,7 @@ IMAGES: dict[str, Image] = {
     "cifar100": ((3, 32, 32), 100),
     "tiny_imagenet": ((3, 64, 64), 200),
     "imagenet": ((3, 224, 224), 1000),
+    "imagenet_64": ((3, 64, 64), 1000),
     "restricted_imagenet": ((3, 224, 224), 9),
     "restricted_imagenet_64": ((3, 64, 64), 9),
     "digits": ((1, 8, 8), 10),
@@ -79,7 +80,7 @@ class Inspection:
         if best is None:
             return None
         checkpoint = Checkpoint(self.path.name, self.sha256, key=self.key)
-        images = input_layer(self.weights) or Input()
+        images = input_layer(self.weights, self.path) or Input()
         return ModelCard(self.path.stem, self.path.stem, best.datasets[0], best.network, images, checkpoint)
 
 

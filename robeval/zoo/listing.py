@@ -12,7 +12,7 @@ HEADER = "model", "network", "clean", "robust", "by", "weights"
 DIGITS, RECORDED = 8, "*"  # of a sha256 in a table; the mark of one that nobody published
 PLACES = {
     "here": "here: the file is where robeval looks for it",
-    "at URL": "at URL: `robeval zoo show MODEL` says where to get the file and where to put it",
+    "at URL": "at URL: `robeval zoo fetch MODEL` gets the file; `robeval zoo show MODEL` says from where",
     "to train": "to train: `robeval train MODEL` makes the file",
     "not here": "not here: give the file with `--checkpoint FILE`",
 }
@@ -24,7 +24,8 @@ def tables(cards: Iterable[ModelCard], checksums: bool = False) -> tuple[Table, 
     The robust accuracy is the least that was published for the card's threat model; letters lead to who published it.
 
     Args:
-        checksums: whether to show how the sha256 of the weights begins, where it is known.
+        checksums: whether there is room for a column with the beginning of the sha256 of the weights, where it is
+            known; else that is a note.
     """
     groups: dict[str, list[ModelCard]] = {}
     for card in sorted(cards, key=lambda card: (card.dataset, card.threat is None, str(card.threat))):
@@ -42,8 +43,13 @@ def page(card: ModelCard) -> tuple[Table, ...]:
     told, by = known_sha256(card)
     lines += [("paper", _link(card.paper)), ("sha256", f"{told} ({by})" if told else ""), ("card", card.where)]
     facts = Table(card.id, ("title", card.title), tuple(line for line in lines if line[1]))
-    numbers = tuple((f"{each.value:.2f}", each.metric, each.source) for each in card.published)
-    return (facts, Table("Published", ("%", "what", "source"), numbers)) if numbers else (facts,)
+    return facts, *(
+        Table(
+            caption, ("%", "what", "source"), tuple((f"{each.value:.2f}", each.metric, each.source) for each in numbers)
+        )
+        for caption, numbers in (("Published", card.published), ("Measured", card.measured))
+        if numbers
+    )
 
 
 def _group(caption: str, members: list[ModelCard], checksums: bool) -> Table:
@@ -63,6 +69,9 @@ def _group(caption: str, members: list[ModelCard], checksums: bool) -> Table:
         row = (card.id, _network(card), _percent(clean), _percent(hard), " ".join(filter(None, marks)))
         rows.append((*row, whereabouts(card), *([_checksum(card)] if checksums else [])))
     notes = tuple(f"{letter}  {text}" for text, letter in letters.items())
+    known = ", ".join(f"{card.id} {told}" for card in members if (told := _checksum(card)))
+    if known and not checksums:
+        notes += (f"sha256: {known}",)
     return Table(caption, (*HEADER, *(["sha256"] if checksums else [])), tuple(rows), notes)
 
 
@@ -84,8 +93,8 @@ def legend(cards: Iterable[ModelCard]) -> tuple[str, ...]:
 
 
 def natural(card: ModelCard) -> Published | None:
-    """The published accuracy on clean images."""
-    return next((each for each in card.published if each.metric.startswith(NATURAL)), None)
+    """The published accuracy on clean images; the measured one where none was published."""
+    return next((each for each in card.published + card.measured if each.metric.startswith(NATURAL)), None)
 
 
 def robust(card: ModelCard) -> Published | None:

@@ -51,6 +51,7 @@ def load_model(
     sha256 = checkpoints.verify(card, path)
     if not checkpoints.pinned(card, path):
         notes += (f"the card names no sha256 to check the weights against; that of {path.name} is {sha256}",)
+        notes += _other_than_stated(card, path, sha256)
     return LoadedModel(
         id=card.id,
         title=card.title,
@@ -60,6 +61,14 @@ def load_model(
         fingerprint=digest({"network": card.network, "input": card.input, "checkpoint": sha256} | _entry(card)),
         notes=notes,
     )
+
+
+def _other_than_stated(card: ModelCard, path: Path, sha256: str) -> tuple[str, ...]:
+    """What to say of a checksum that was published, though perhaps for another form of the file."""
+    stated = card.checkpoint.stated_sha256 if card.checkpoint else ""
+    alike = card.checkpoint is not None and path.suffix == Path(card.checkpoint.file).suffix
+    differs = bool(stated) and alike and stated != sha256
+    return (f"this differs from the sha256 that was published, {stated}",) if differs else ()
 
 
 def _refuse_others(card: ModelCard, given: Image, images: str) -> None:

@@ -12,11 +12,13 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from robeval.errors import UserError
 from robeval.zoo.crc32c import crc32c
 from robeval.zoo.sorted_table import DamagedError, Fields, fields, number, rows, unmask
+from robeval.zoo.variables import MEMORY
 
 LONGEST = 1 << 20  # bytes of an index; that of Madry's CIFAR-10 network with its optimiser has 20 thousand
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # a text that TensorFlow 2 adds; no variable
@@ -26,7 +28,8 @@ TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10:
 def read(folder: Traversable, prefix: str) -> dict[str, NDArray[Any]]:
     """Every variable of the checkpoint `prefix`, by name, with its axes in torch's order.
 
-    Kernels (height, width, in, out) become (out, in, height, width), matrices (in, out) become (out, in).
+    Kernels (height, width, in, out) become (out, in, height, width), matrices (in, out) become (out, in). What an
+    optimiser remembers is not read: zeros stand for it, in TensorFlow's order.
 
     Raises:
         UserError: a file is missing, cut, damaged, or of a kind that is not read here.
@@ -100,6 +103,11 @@ def _variables(shards: list[Traversable], entries: dict[str, bytes]) -> dict[str
         if shard >= len(contents) or start + size > len(contents[shard]) or size > unread:
             raise DamagedError(f"{said} lies outside the data files, or on top of others")
         unread -= size
+        if MEMORY.fullmatch(
+            name
+        ):  # half of a checkpoint, and no network takes it: that it is there is all there is to know
+            found[name] = as_strided(np.zeros((), TYPES[kind]), shape, [0] * len(shape))
+            continue
         stored = contents[shard][start : start + size]
         if crc32c(stored) != unmask(entry.get(6, [b""])[-1]):
             raise DamagedError(f"the checksum of {said} is wrong")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from home import trained
-from weightfiles import torch_legacy, torch_zip, torchscript
+from weightfiles import keras, torch_legacy, torch_zip, torchscript
 
 from robeval.zoo import cards
 from robeval.zoo.archs import registry
@@ -108,6 +108,31 @@ def test_a_file_in_the_form_of_the_released_trades_model_runs(robeval, refused, 
     assert "thin10: dropped 13 tensors that the network does not use: sub_block1.*" in said.out
     assert "n = 2" in said.out
     assert "missing: block1.layer.1.bn1.weight" in refused("run", "--model", "thin16", *words)
+
+
+def test_the_released_trades_model_at_its_full_size_by_its_own_card(robeval, home, real_data, tmp_path, monkeypatch):
+    """Without its file the card's own command ends in one message; one of its form, from DataParallel, is loaded."""
+    monkeypatch.setenv("ROBEVAL_OFFLINE", "1")
+    monkeypatch.setenv("ROBEVAL_DATA", str(real_data))
+    monkeypatch.setenv("ROBEVAL_CACHE", str(tmp_path / "cache"))
+    said = robeval("run", "--suite", "cifar10_linf", "--model", "trades_wrn34")
+    assert (said.code, said.out, said.err.count("robeval: ")) == (1, "", 1)
+    card = cards.load("trades_wrn34")
+    for part in (card.checkpoint.file, card.checkpoint.source, str(tmp_path / "cache" / "checkpoints")):
+        assert part in said.err
+    with torch.device("meta"):
+        net = registry.build("wide_resnet", card.network.params, (3, 32, 32), 10, "")
+    state = net.to_empty(device="cpu").state_dict()
+    state |= {f"sub_{name}": tensor for name, tensor in state.items() if name.startswith("block1.")}
+    for i, tensor in enumerate(state.values()):
+        tensor.fill_(i)
+    file = tmp_path / card.checkpoint.file
+    torch.save({f"module.{name}": tensor for name, tensor in state.items()}, file, _use_new_zipfile_serialization=False)
+    model = load_model(card, (3, 32, 32), 10, file)
+    assert any("sub_block1.*" in note for note in model.notes)
+    own = dict(model.module.named_parameters())
+    assert sum(each.numel() for each in own.values()) == 46_160_474
+    assert all(torch.equal(each, state[name]) for name, each in own.items())
 
 
 TENSORFLOW = """
@@ -224,6 +249,61 @@ def test_a_trained_model_goes_through_every_format_and_back(robeval, home, tmp_p
     assert said.code == 0, said.err
     model = load_model(cards.load(str(tmp_path / "out" / "cards" / "small.toml")), (1, 8, 8), 10)
     assert torch.equal(model.module(x), net(x))
+
+
+RECIPE = """
+title = "Trained for an epoch"
+dataset = "digits"
+
+[network]
+arch = {arch}
+
+[training]
+method = "natural"
+epochs = 1
+batch_size = 200
+learning_rate = 0.01
+"""
+
+
+def as_keras(net, folder):
+    pytest.importorskip("h5py")
+    (folder / "net.h5").write_bytes(keras(net.state_dict()))
+    return folder / "net.h5"
+
+
+def as_tensorflow(net, folder):
+    """TensorFlow has channels last, in kernels, matrices and what is flattened."""
+    variables = {}
+    for weight, (name, maps) in net.variables().items():
+        value = net.state_dict()[weight]
+        if maps != (1, 1):
+            value = value.unflatten(1, (-1, *maps)).permute(0, 2, 3, 1).flatten(1)
+        axes = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[value.ndim]
+        variables[name] = value.permute(axes).numpy()
+    return bundle.write(folder / "checkpoint-1", variables).with_name("checkpoint-1.index")
+
+
+@pytest.mark.parametrize(
+    ("arch", "kind", "put"),
+    [
+        ('"keras_cnn"\nwidth = 4\nhidden = 16', "Keras weights, HDF5", as_keras),
+        ('"madry_cnn"', "TensorFlow checkpoint, version 2", as_tensorflow),
+    ],
+    ids=["keras", "tensorflow"],
+)
+def test_networks_with_channels_last_go_through_their_formats_and_back(robeval, home, tmp_path, arch, kind, put):
+    (tmp_path / "net.toml").write_text(RECIPE.format(arch=arch))
+    said = robeval("train", tmp_path / "net.toml", "--out", tmp_path, "--device", "cpu")
+    assert said.code == 0, said.err
+    net = load_model(cards.load(str(tmp_path / "cards" / "net.toml")), (1, 8, 8), 10).module
+    path = put(next(part for part in net.modules() if hasattr(part, "fc1") or hasattr(part, "d1")), tmp_path)
+    assert kind in robeval("zoo", "inspect", path).out
+    said = robeval("zoo", "convert", path, "--card", tmp_path / "net.toml", "--out", tmp_path / "out")
+    assert said.code == 0, said.err
+    back = load_model(cards.load(str(tmp_path / "out" / "cards" / "net.toml")), (1, 8, 8), 10).module
+    x = torch.rand(20, 1, 8, 8)
+    assert torch.equal(back(x), net(x))
 
 
 def test_a_network_that_is_a_file_is_kept_as_it_is(robeval, home, tmp_path):

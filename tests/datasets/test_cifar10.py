@@ -4,6 +4,8 @@ import hashlib
 import io
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -145,3 +147,31 @@ def test_real_training_images(real_data):
     assert samples.x.shape == (50_000, 3, 32, 32)
     assert np.bincount(samples.y).tolist() == [5000] * 10
     assert samples.y[:5].tolist() == [6, 9, 9, 4, 1]
+
+
+MEASURE = """
+import resource, sys, time
+from pathlib import Path
+from robeval.datasets import registry
+registry.catalog()
+before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+samples = registry.load("cifar10", "test", (Path(sys.argv[1]),))
+x, y = samples.slice(0, 10_000)
+assert x.shape == (10_000, 3, 32, 32) and x.min() == 0 and x.max() == 1
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, time.process_time() - start)
+"""
+
+
+def test_all_test_images_take_little_time_and_memory(tmp_path):
+    """The images as float32 are 123 MB, and the file 31 MB; no second copy of the former fits into what is allowed."""
+    pytest.importorskip("resource")
+    (tmp_path / "cifar-10-batches-bin").mkdir()
+    records = np.random.default_rng(0).integers(0, 256, (10_000, 3073), np.uint8)
+    records[:, 0] %= 10
+    (tmp_path / "cifar-10-batches-bin" / "test_batch.bin").write_bytes(records.tobytes())
+    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    kilobytes, seconds = done.stdout.split()
+    assert int(kilobytes) < 250_000
+    assert float(seconds) < 2, "of the processor"

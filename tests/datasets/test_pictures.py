@@ -71,6 +71,9 @@ def test_imagenet_is_in_the_order_of_its_names(thousand):
     assert y.tolist() == [388, 151]
     path = thousand / "imagenet" / "val" / SYNSETS[151] / "ILSVRC2012_val_00000002.JPEG"
     assert torch.equal(x[1] * 255, torch.from_numpy(decode(path, Crop(256, 224))).float())
+    small = registry.load("imagenet_64", "test", (thousand,))
+    assert small.y.tolist() == samples.y.tolist()
+    assert torch.equal(small.slice(2, 3)[0][0] * 255, torch.from_numpy(decode(path, Crop(72, 64))).float())
 
 
 def test_restricted_imagenet_groups_its_classes(thousand):

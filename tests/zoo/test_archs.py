@@ -36,6 +36,7 @@ def build(name, shape=CIFAR, classes=10, **params):
         ("linear", MNIST, {}, 7_850),
         ("cnn1", MNIST, {}, 1_199_882),
         ("resnet", CIFAR, {}, 11_173_962),
+        ("resnet", CIFAR, {"depth": 34}, 21_282_122),
         ("resnet", CIFAR, {"depth": 50}, 23_520_842),
         ("linear", MNIST, {}, 7_850),
         ("keras_cnn", MNIST, {}, 210_650),

@@ -167,6 +167,8 @@ def test_writing_and_reading_gives_the_same(card, tmp_path):
         network=Network("small_cnn", {"width": 8, "odd key": "x", "drop": 1e-05, "flag": True, "sizes": [1, [2.5]]}),
         training={"method": "trades", "beta": 2, "rate": {"first": 0.1, "then": {}}, "note": ""},
         published=(Published("a", 99.48, "b"), Published("c", 0.1, "d")),
+        measured=(Published("e", 98.5, "f"),),
+        checkpoint=replace(first.checkpoint, stated_sha256="cd" * 32),
     )
     bare = ModelCard("bare", "Bare", "digits", Network("small_cnn"))
     odd = replace(bare, id="odd", threat=ThreatModel("l2", 0.4321))

@@ -110,6 +110,20 @@ def wide_resnet(weights, x):
     return linear(pooled, weights["fc.weight"], weights["fc.bias"])
 
 
+def resnet34(weights, x):
+    """Sections 3.3 and 4.2 of arXiv:1512.03385: 3, 4, 6 and 3 blocks, a projection where the width changes."""
+    x = relu(norm(weights, "bn1", conv2d(x, weights["conv1.weight"], padding=1)))
+    for group, blocks in enumerate((3, 4, 6, 3), start=1):
+        for i in range(blocks):
+            at, stride = f"layer{group}.{i}", 2 if group > 1 and i == 0 else 1
+            branch = conv2d(x, weights[f"{at}.conv1.weight"], stride=stride, padding=1)
+            branch = conv2d(relu(norm(weights, f"{at}.bn1", branch)), weights[f"{at}.conv2.weight"], padding=1)
+            if stride == 2:
+                x = norm(weights, f"{at}.shortcut.1", conv2d(x, weights[f"{at}.shortcut.0.weight"], stride=2))
+            x = relu(norm(weights, f"{at}.bn2", branch) + x)
+    return linear(x.mean(dim=(2, 3)), weights["linear.weight"], weights["linear.bias"])
+
+
 def cnn2(weights, x):
     """CNN2 of Yang et al.: TRADES' SmallCNN."""
 
@@ -148,6 +162,7 @@ def pixels(weights, x):
     ("name", "shape", "params", "definition"),
     [
         ("wide_resnet", CIFAR, {"depth": 16, "widen_factor": 4}, wide_resnet),
+        ("resnet", CIFAR, {"depth": 34}, resnet34),
         ("small_cnn", MNIST, {}, cnn2),
         ("cnn1", MNIST, {}, cnn1),
         ("net", MNIST, {}, net),

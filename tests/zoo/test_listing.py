@@ -93,6 +93,21 @@ def test_where_the_weights_are(tmp_path):
     assert tables([models["at URL"]])[0].rows[0][5] == "here"
 
 
+def test_what_was_measured_stands_in_for_what_nobody_published():
+    models = [card("a", [clean(90)], measured=(clean(89),)), card("b", measured=(clean(88, "measured by us"),))]
+    (table,) = tables(models)
+    assert [row[2] for row in table.rows] == ["90.00", "88.00"]
+    assert table.notes[-1] == "b  natural accuracy (measured by us)"
+
+
+def test_checksums_are_a_note_where_there_is_no_room_for_a_column():
+    models = [card("a", checkpoint=Checkpoint("a.pt", "ab" * 32)), card("b")]
+    (wide,), (narrow,) = tables(models, checksums=True), tables(models)
+    assert [row[-1] for row in wide.rows] == ["abababab", ""]
+    assert narrow.header == wide.header[:-1]
+    assert narrow.notes == ("sha256: a abababab",)
+
+
 def test_a_page_says_all_that_a_card_does():
     facts, published = page(
         card(
@@ -118,6 +133,7 @@ def test_a_page_says_all_that_a_card_does():
         ("87.50", "natural accuracy", "a paper"),
         ("49.25", "accuracy under AutoAttack standard, l-inf 8/255", "a paper"),
     )
+    assert [table.caption for table in page(card("it", measured=(clean(99, "measured by us"),)))] == ["it", "Measured"]
     (bare,) = page(card("it", threat=None))
     assert dict(bare.rows)["threat"] == "none"
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from robeval.datasets import registry as datasets
 from robeval.errors import UserError
-from robeval.values.card import Input, ModelCard, Network
+from robeval.values.card import Checkpoint, Input, ModelCard, Network
 from robeval.zoo import cards, checkpoints
 from robeval.zoo.archs.registry import build
 from robeval.zoo.load import load_model, wrap
@@ -33,6 +33,14 @@ def test_a_loaded_model_is_ready_to_be_asked(weights):
     assert not any(parameter.requires_grad for parameter in model.module.parameters())
     assert model.module(torch.rand(3, *SHAPE)).shape == (3, 10)
     assert any(checkpoints.sha256(weights) in note for note in model.notes)
+
+
+def test_a_published_checksum_that_binds_nobody_is_compared_all_the_same(weights):
+    for stated, expected in (("ab" * 32, [f"this differs from the sha256 that was published, {'ab' * 32}"]), ("", [])):
+        card = replace(CARD, checkpoint=Checkpoint("net.pt", stated_sha256=stated))
+        assert [note for note in load_model(card, SHAPE, 10, weights).notes if "differs" in note] == expected
+    right = replace(CARD, checkpoint=Checkpoint("net.pt", stated_sha256=checkpoints.sha256(weights)))
+    assert not any("differs" in note for note in load_model(right, SHAPE, 10, weights).notes)
 
 
 def test_the_input_layer_standardises(weights):

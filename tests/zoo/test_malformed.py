@@ -3,16 +3,18 @@
 import hashlib
 import io
 import json
+import os
 import random
 import subprocess
 import sys
 import time
 import zipfile
 from importlib.util import find_spec
+from itertools import pairwise
 
 import pytest
 import torch
-from weightfiles import SHAPE, network, onnx_model, repacked, safetensors, torch_legacy, torch_zip, torchscript
+from weightfiles import SHAPE, keras, network, onnx_model, repacked, safetensors, torch_legacy, torch_zip, torchscript
 
 from robeval.errors import UserError
 from robeval.values.card import Checkpoint, ModelCard, Network
@@ -39,18 +41,6 @@ def plain(name):
         torch.manual_seed(0)
         about = NETWORKS[name]
         return build(about.arch, about.params, SHAPE, 10, "test")
-
-
-def keras(state):
-    import h5py
-
-    file = io.BytesIO()
-    with h5py.File(file, "w") as out:
-        for name, tensor in state.items():
-            layer, kind = name.rsplit(".", 1)
-            turned = tensor.permute(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T if tensor.ndim == 2 else tensor
-            out[f"{layer}/{layer}/{'kernel' if kind == 'weight' else kind}:0"] = turned.numpy()
-    return file.getvalue()
 
 
 def module(state):
@@ -238,6 +228,118 @@ def test_flipped_bits_are_never_a_crash(name, tmp_path):
         refused(name, bytes(flipped), tmp_path / "net", digest)
 
 
+def described(body, entries):
+    """A TorchScript archive whose module these pickle instructions describe."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as out:
+        out.writestr("archive/data.pkl", b"\x80\x02c__torch__\nM\n)\x81q\x00" + body + b".")
+        out.writestr("archive/code/__torch__.py", b"")
+        for name, content in entries.items():
+            out.writestr(f"archive/{name}", content, zipfile.ZIP_DEFLATED, 1)
+    return file.getvalue()
+
+
+def text(value):
+    return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+
+def packed_tensor():
+    """A tensor whose numbers, packed, lie in a folder that is called as that of the code."""
+    storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("code/0") + text("cpu") + b"K\x01tQ"
+    made = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00K\x01\x85K\x01\x85\x89}tR"
+    return described(b"}" + text("w") + made + b"sb", {"data/code/0": bytes(400 << 20)})
+
+
+def own_part():
+    """A module that is a part of itself, under a long name."""
+    return described(b"}" + text("n" * 1000) + b"h\x00sb", {})
+
+
+def own_parts():
+    """A module that is three thousand parts of itself."""
+    return described(b"}(" + b"".join(text(f"n{i}") + b"h\x00" for i in range(3000)) + b"ub", {})
+
+
+def linked(fill):
+    """An HDF5 file with several names for one thing."""
+    import h5py
+
+    file = io.BytesIO()
+    with h5py.File(file, "w") as out:
+        fill(out)
+    return file.getvalue()
+
+
+def one_array():
+    def fill(out):
+        array = out.create_dataset("c/kernel:0", data=torch.zeros(3, 3, 100, 1000).numpy())
+        for i in range(300):
+            out[f"c{i}/kernel:0"] = array
+
+    return linked(fill)
+
+
+def many_ways():
+    def fill(out):
+        groups = [out.create_group(f"g{i}") for i in range(14)]
+        for above, below in pairwise(groups):
+            for name in "abcdefgh":
+                above[name] = below
+
+    return linked(fill)
+
+
+def repeated(*shape):
+    """One number that is said to be many."""
+    return torch.zeros(1).expand(*shape)
+
+
+def alike():
+    """Two networks that take hours to compare."""
+    return torch_zip({name: {"w": repeated(2**16, 2**18)} for name in ("state_dict", "net")})
+
+
+def vast_copy():
+    return torch_legacy({"attacker.model.w": repeated(2**40), "model.w": repeated(2**40)})
+
+
+def vast_mean():
+    return torch_zip(plain("zip").state_dict() | {"mean": repeated(2**40), "std": repeated(2**40)})
+
+
+def long_mean():
+    return torch_zip(plain("zip").state_dict() | {"mean": torch.zeros(2**10), "std": torch.ones(2**10)})
+
+
+SMALL_BUT = {
+    packed_tensor: "cut or damaged: its entries declare",
+    own_part: "more than 32 inside each other",
+    own_parts: "more than 100000 parts",
+    one_array: "a second name of something in it",
+    many_ways: "a second name of something in it",
+    alike: "declares tensors that it does not hold",
+    vast_copy: "declares tensors that it does not hold",
+    vast_mean: "declares tensors that it does not hold",
+    long_mean: "its input layer has 1024 numbers in 'mean', expected one for each channel",
+}
+KERAS = () if find_spec("h5py") else (one_array, many_ways)
+
+
+@pytest.mark.parametrize("make", [make for make in SMALL_BUT if make not in KERAS], ids=lambda make: make.__name__)
+def test_small_files_that_ask_for_much_are_refused_at_once(make, tmp_path):
+    assert SMALL_BUT[make] in refused("zip", make(), tmp_path / "net")
+
+
+# How large files begin that are none of weights, with what a reader would first believe.
+LARGE = {
+    "stranger": b"abcdefgh",
+    "net.pt": b"\x80\x02}.",
+    "saved.pt": torch_legacy({})[:-40],
+    "net.safetensors": (1 << 20).to_bytes(8, "little") + b"{",
+    "net.onnx": b"\x08\x08\x12\x00",
+}
+
+
 MEASURE = """
 import resource, sys
 from pathlib import Path
@@ -256,11 +358,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-def test_what_declares_terabytes_takes_no_memory(tmp_path):
+def test_what_declares_or_is_much_takes_no_memory(tmp_path):
     pytest.importorskip("resource")
     paths = [tmp_path / name for name in HERE if name != "onnx"]  # whose numbers are looked at when it is computed
     for path in paths:
         path.write_bytes(huge(path.name))
+    for make in (packed_tensor, own_part, own_parts, one_array, many_ways, alike):
+        if make not in KERAS:
+            paths.append(tmp_path / make.__name__)
+            paths[-1].write_bytes(make())
+    for name, head in LARGE.items():
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(head)
+        os.truncate(paths[-1], 3 << 30)  # of which the disk holds the beginning alone
     command = [sys.executable, "-c", MEASURE, *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr

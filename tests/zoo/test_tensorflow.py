@@ -389,6 +389,18 @@ def test_a_flipped_bit_is_refused_or_changes_nothing_and_a_cut_is_refused(tmp_pa
             checkpoints.read(tmp_path / "net")
 
 
+def test_what_an_optimiser_remembers_is_not_read(tmp_path):
+    """It is half of the released checkpoints of CIFAR-10, or two thirds."""
+    large = np.ones((1 << 11, 1 << 11), np.float32)
+    prefix = bundle.write(tmp_path / "net", SMALL | {"a/DW/Momentum": large, "global_step": np.array(7)})
+    tracemalloc.start()
+    weights = checkpoints.read(prefix)
+    assert tracemalloc.get_traced_memory()[1] < 1.1 * large.nbytes, "the data file itself, and no copy of what is in it"
+    tracemalloc.stop()
+    assert torch.equal(weights["a/DW"], torch.arange(6.0).reshape(2, 3).T)
+    assert weights["a/DW/Momentum"].shape == large.shape, "that it is there is said all the same"
+
+
 def test_an_old_checkpoint_is_named(saved):
     (path,) = saved["version_1"].iterdir()
     with pytest.raises(UserError, match="TensorFlow checkpoint of version 1"):

@@ -4,7 +4,6 @@ TensorFlow keeps convolutions as (height, width, in, out) and dense layers as (i
 width) and (out, in). A network that was trained with images as (h, w, c) has to flatten its features in that order.
 """
 
-import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -41,7 +40,7 @@ FIX = "Build the network in torch, and give it with `--model package.module:fact
 
 
 @file_format("Keras weights, HDF5", lambda head, path: head.startswith(b"\x89HDF\r\n\x1a\n"))
-def read(data: bytes, path: Path) -> object:
+def read(path: Path) -> object:
     """The weights as torch has them, named `<layer>.<kind>`.
 
     Raises:
@@ -53,18 +52,24 @@ def read(data: bytes, path: Path) -> object:
     except ImportError:
         raise absent(path, "h5py", "keras") from None
     try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            found = {parts: _array(dataset, len(data)) for parts, dataset in _datasets(h5py, file)}
+        with path.open("rb") as opened, h5py.File(opened, "r") as file:
+            found = dict(_arrays(_datasets(h5py, file, set()), path.stat().st_size))
     except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read
-        raise damaged(path, data, brief(error)) from None
+        raise damaged(path, brief(error)) from None
     named = _named({parts: array for parts, array in found.items() if not set(parts) & set(OTHERS)}, path)
     return {_name(parts, named): _torch(parts, array, path) for parts, array in named.items()}
 
 
-def _datasets(h5py: Any, group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _datasets(
+    h5py: Any, group: Any, met: set[object], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every data set below a group with the names on the way to it.
 
-    Links to other files are not followed, nor are those that may lead back.
+    Links to other files are not followed, nor are those that may lead back. Keras gives each thing one name: of several
+    that lead to it, over which there may be more ways than could ever be walked, none is right.
+
+    Args:
+        met: addresses in the file of what there was on the way so far.
     """
     if len(above) > DEEPEST:
         raise RecursionError(f"it has more than {DEEPEST} groups inside each other")
@@ -72,19 +77,30 @@ def _datasets(h5py: Any, group: Any, above: tuple[str, ...] = ()) -> Iterator[tu
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise ValueError(f"'{name}' is a link to another place, which is not followed")
         item = group[name]
+        address = h5py.h5o.get_info(item.id).addr
+        if address in met:
+            raise ValueError(f"'{name}' is a second name of something in it, which Keras never gives")
+        met.add(address)
         if isinstance(item, h5py.Dataset):
             yield (*above, name), item
         elif name != "model_weights" or above:
-            yield from _datasets(h5py, item, (*above, name))
+            yield from _datasets(h5py, item, met, (*above, name))
         else:  # of a whole model
-            yield from _datasets(h5py, item)
+            yield from _datasets(h5py, item, met)
 
 
-def _array(dataset: Any, size: int) -> np.ndarray[Any, Any]:
+def _arrays(datasets: Iterator[tuple[Any, Any]], size: int) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
+    """The numbers of every data set, which all together are no larger than the file."""
+    for parts, dataset in datasets:
+        size -= dataset.nbytes
+        yield parts, _array(dataset, size)
+
+
+def _array(dataset: Any, left: int) -> np.ndarray[Any, Any]:
     """The numbers of a data set, which Keras stores as they are in the file itself."""
     if dataset.external or dataset.is_virtual or dataset.id.get_create_plist().get_nfilters():
         raise ValueError(f"'{dataset.name}' is compressed or stored elsewhere, as Keras never does")
-    if dataset.nbytes > size or dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8:
+    if left < 0 or dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8:
         raise ValueError(f"'{dataset.name}' is larger than the file, or holds no numbers that torch has")
     array = dataset[()]
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robeval import shelf
 from robeval.errors import UserError
 from robeval.zoo.formats.refusals import absent, brief, damaged
 from robeval.zoo.formats.registry import file_format
 
 NAME = "ONNX"
 _EXTERNAL = 1  # a tensor's data_location
+LARGEST = 2**31 - 1  # bytes of a protocol buffer
 _STRINGS = 8  # a tensor's data_type
 _FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42"  # what may follow the version at the head of a model
 
@@ -25,19 +27,19 @@ def _begins(head: bytes, path: Path) -> bool:
 
 
 @file_format(NAME, _begins)
-def read(data: bytes, path: Path) -> object:
+def read(path: Path) -> object:
     """The floating-point tensors that the graph uses, by the names it gives them.
 
     Raises:
         UserError: as `parse`.
     """
-    graph = parse(data, path).graph
+    graph = parse(path).graph
     used = {name for node in graph.node for name in node.input}
-    found = {each.name: tensor(each, data, path) for each in graph.initializer if each.name in used}
+    found = {each.name: tensor(each, path) for each in graph.initializer if each.name in used}
     return {name: numbers for name, numbers in found.items() if numbers.is_floating_point()}
 
 
-def parse(data: bytes, path: Path) -> Any:
+def parse(path: Path) -> Any:
     """The `onnx.ModelProto` in a file. Nothing outside the file is read.
 
     Raises:
@@ -47,12 +49,17 @@ def parse(data: bytes, path: Path) -> Any:
         import onnx
     except ImportError:
         raise absent(path, "the package onnx", "onnx") from None
+    if path.stat().st_size > LARGEST:
+        raise damaged(path, "no protocol buffer is that long")
     try:
-        model = onnx.ModelProto.FromString(data)
+        with shelf.reading(path):
+            model = onnx.ModelProto.FromString(path.read_bytes())
+    except UserError:
+        raise
     except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read
-        raise damaged(path, data, brief(error)) from None
+        raise damaged(path, brief(error)) from None
     if not model.graph.node:
-        raise damaged(path, data, "it describes no network")
+        raise damaged(path, "it describes no network")
     if any(each.data_location == _EXTERNAL for each in _tensors(model.graph)):
         raise UserError(
             "the weights of this ONNX network are in other files, which are not read",
@@ -62,7 +69,7 @@ def parse(data: bytes, path: Path) -> Any:
     return model
 
 
-def tensor(described: Any, data: bytes, path: Path) -> Tensor:
+def tensor(described: Any, path: Path) -> Tensor:
     """A tensor of the file: float32 for floating point, int64 for whole numbers and truth values.
 
     Raises:
@@ -71,13 +78,15 @@ def tensor(described: Any, data: bytes, path: Path) -> Tensor:
     import onnx
 
     try:
-        if min(described.dims, default=0) < 0 or prod(described.dims) > 8 * len(data):  # eight to a byte at the least
+        if (
+            min(described.dims, default=0) < 0 or prod(described.dims) > 8 * path.stat().st_size
+        ):  # eight to a byte at the least
             raise ValueError("it declares tensors that it does not hold")
         if described.data_type == _STRINGS:
             raise TypeError("it holds texts where numbers are expected")
         array = onnx.numpy_helper.to_array(described)
     except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read
-        raise damaged(path, data, brief(error)) from None
+        raise damaged(path, brief(error)) from None
     kind = np.int64 if array.dtype.kind in "biu" else np.float32
     return torch.from_numpy(np.array(array, kind))
 

@@ -12,9 +12,9 @@ SAFE = (
 )
 
 
-def damaged(path: Path, data: bytes, reason: str) -> UserError:
+def damaged(path: Path, reason: str) -> UserError:
     """The file is not what its format says it is."""
-    return UserError(f"the file ({len(data)} bytes) is cut or damaged: {reason}", where=path, fix=AGAIN)
+    return UserError(f"the file ({path.stat().st_size} bytes) is cut or damaged: {reason}", where=path, fix=AGAIN)
 
 
 def needs_code(path: Path, name: str) -> UserError:

@@ -21,12 +21,13 @@ class Format:
     Attributes:
         name: what `robeval zoo inspect` calls it.
         begins: whether a file with these first bytes, at this path, is of this format; at most one format says so.
-        read: the file's bytes and its path to what it holds, for `layouts.state_dict` to unwrap.
+        read: the file's path to what it holds, for `wrapped.state_dict` to unwrap. Each looks at the beginning before
+            it takes the whole file into memory, which may be larger than that.
     """
 
     name: str
     begins: Callable[[bytes, Path], bool]
-    read: Callable[[bytes, Path], object]
+    read: Callable[[Path], object]
 
 
 _CATALOG: dict[str, Format] = {}
@@ -34,10 +35,10 @@ _CATALOG: dict[str, Format] = {}
 
 def file_format(
     name: str, begins: Callable[[bytes, Path], bool]
-) -> Callable[[Callable[[bytes, Path], object]], Callable[[bytes, Path], object]]:
+) -> Callable[[Callable[[Path], object]], Callable[[Path], object]]:
     """Enter a reading function under `name`."""
 
-    def enter(read: Callable[[bytes, Path], object]) -> Callable[[bytes, Path], object]:
+    def enter(read: Callable[[Path], object]) -> Callable[[Path], object]:
         if name in _CATALOG:
             raise ValueError(f"two formats are called {name!r}")
         _CATALOG[name] = Format(name, begins, read)

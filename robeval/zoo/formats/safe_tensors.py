@@ -14,13 +14,13 @@ def _begins(head: bytes, path: Path) -> bool:
 
 
 @file_format("safetensors", _begins)
-def read(data: bytes, path: Path) -> object:
+def read(path: Path) -> object:
     """The tensors by name.
 
     Raises:
         UserError: the file is cut or damaged.
     """
     try:
-        return safetensors.torch.load(data)
+        return safetensors.torch.load_file(path)
     except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read
-        raise damaged(path, data, brief(error)) from None
+        raise damaged(path, brief(error)) from None

@@ -12,7 +12,7 @@ from robeval import shelf
 from robeval.errors import UserError
 from robeval.zoo import tensorflow
 from robeval.zoo.bundles import INDEX, LATEST, chosen
-from robeval.zoo.formats.archives import is_archive, written_by
+from robeval.zoo.formats.archives import written_by
 from robeval.zoo.formats.registry import file_format
 from robeval.zoo.sorted_table import MAGIC
 
@@ -27,7 +27,7 @@ def _begins(head: bytes, path: Path) -> bool:
 
 
 @file_format(NAME, _begins)
-def read(data: bytes, path: Path) -> dict[str, Tensor]:
+def read(path: Path) -> dict[str, Tensor]:
     """The variables of the checkpoint with this index, or of the one in this archive.
 
     Raises:
@@ -36,7 +36,7 @@ def read(data: bytes, path: Path) -> dict[str, Tensor]:
     if path.suffix == INDEX:
         with shelf.reading(path):
             return _tensors(path.parent, path.name.removesuffix(INDEX))
-    if is_archive(data):
+    if not _is_table(path):
         return _from_archive(path)
     fix = "Restore it in TensorFlow and save it there with `tf.train.Saver().save(...)`, which writes version 2."
     raise UserError("this is a TensorFlow checkpoint of version 1, which is not read here", where=path, fix=fix)

@@ -32,23 +32,23 @@ KINDS = {
 }
 # Around lists and dictionaries, whose types they tell.
 TYPED = ("torch.jit._pickle build_", "torch.jit._pickle restore_type_tag")
-MOST = 100_000  # parts of a module
+MOST, DEEPEST = 100_000, 32  # parts of a module, and of those inside each other
 
 
 @file_format("TorchScript archive", lambda head, path: archives.written_by(head, path) == "TorchScript")
-def read(data: bytes, path: Path) -> object:
+def read(path: Path) -> object:
     """The tensors of the module and its parts, by the names that its `state_dict` would give them.
 
     Raises:
         UserError: the archive is cut or damaged, holds no tensors, or more than TorchScript writes.
     """
-    with archives.opened(data, path) as archive:
+    with archives.opened(path) as archive:
         try:
             weights = dict(_tensors(_module(archive)))
         except RefusedError as refused:
             raise needs_code(path, str(refused).replace(" ", ".")) from None
         except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read
-            raise damaged(path, data, brief(error)) from None
+            raise damaged(path, brief(error)) from None
     if not weights:
         found = "there are no weights of a network in this TorchScript archive: it was frozen, or has none"
         raise UserError(found, where=path, fix=SAFE)
@@ -97,14 +97,14 @@ def _tensor(storage: Tensor, offset: int, shape: tuple[int, ...], strides: tuple
 
 def _tensors(module: Holder) -> Iterator[tuple[str, Tensor]]:
     """Every tensor among the attributes of a module and its parts, parts that occur twice under both names."""
-    waiting = [("", module)]
-    for _ in range(MOST):
-        if not waiting:
-            return
-        prefix, part = waiting.pop()
+    waiting, seen = [("", 0, module)], 0
+    while waiting:
+        prefix, depth, part = waiting.pop()
+        seen += len(part.attributes)
+        if depth > DEEPEST or seen > MOST:
+            raise RecursionError(f"a module with more than {MOST} parts, or more than {DEEPEST} inside each other")
         for name, value in part.attributes.items():
             if isinstance(value, Tensor):
                 yield f"{prefix}{name}", value
-        parts = [(f"{prefix}{name}.", value) for name, value in part.attributes.items() if isinstance(value, Holder)]
-        waiting += reversed(parts)
-    raise RecursionError(f"a module of more than {MOST} parts, or one that is a part of itself")
+        held = [(name, value) for name, value in part.attributes.items() if isinstance(value, Holder)]
+        waiting += [(f"{prefix}{name}.", depth + 1, value) for name, value in reversed(held)]

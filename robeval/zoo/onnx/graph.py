@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robeval import shelf
 from robeval.errors import UserError
 from robeval.zoo.formats import onnx as format_
 from robeval.zoo.formats.refusals import brief, damaged
@@ -97,26 +96,24 @@ def load(path: Path, shape: tuple[int, int, int]) -> tuple[Graph, int]:
         UserError: the file cannot be read, or its network takes other images, gives no logits, or computes what is not
             known here.
     """
-    with shelf.reading(path):
-        data = path.read_bytes()
-    model = format_.parse(data, path)
+    model = format_.parse(path)
     try:
-        graph = _graph(model, shape, data, path)
+        graph = _graph(model, shape, path)
     except UserError:
         raise
     except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read
-        raise damaged(path, data, brief(error)) from None
+        raise damaged(path, brief(error)) from None
     return graph, _tried(graph, shape, path)
 
 
-def _graph(model: Any, shape: tuple[int, int, int], data: bytes, path: Path) -> Graph:
+def _graph(model: Any, shape: tuple[int, int, int], path: Path) -> Graph:
     _refuse_unknown(model, path)
     image, alone = _image(model.graph, shape, path)
-    steps, numbers = [], {each.name: format_.tensor(each, data, path) for each in model.graph.initializer}
+    steps, numbers = [], {each.name: format_.tensor(each, path) for each in model.graph.initializer}
     for node in model.graph.node:
         attributes = {each.name: each for each in node.attribute}
         if node.op_type == "Constant":
-            numbers[node.output[0]] = _constant(attributes, data, path)
+            numbers[node.output[0]] = _constant(attributes, path)
         else:
             plain = {name.lower(): _attribute(each) for name, each in attributes.items()}
             steps.append(Step(node.op_type, tuple(node.input), node.output[0], plain))
@@ -165,17 +162,17 @@ def _image(graph: Any, shape: tuple[int, int, int], path: Path) -> tuple[str, bo
     return inputs[0].name, sizes[0] == 1
 
 
-def _constant(attributes: Mapping[str, Any], data: bytes, path: Path) -> Tensor:
+def _constant(attributes: Mapping[str, Any], path: Path) -> Tensor:
     """What a Constant holds."""
     for name, each in attributes.items():
         match name:
             case "value":
-                return format_.tensor(each.t, data, path)
+                return format_.tensor(each.t, path)
             case "value_int" | "value_ints":
                 return torch.tensor(list(each.ints) if name.endswith("s") else each.i, dtype=torch.int64)
             case "value_float" | "value_floats":
                 return torch.tensor(list(each.floats) if name.endswith("s") else each.f, dtype=torch.float32)
-    raise damaged(path, data, f"a Constant that holds {', '.join(attributes) or 'nothing'}")
+    raise damaged(path, f"a Constant that holds {', '.join(attributes) or 'nothing'}")
 
 
 def _attribute(described: Any) -> Any:
