@@ -42,7 +42,7 @@ def test_zoo_lists_all_and_shows_one(robeval, home):
     for name in ("small", "other", "trades_mnist"):
         assert name in said.out
     assert "here: the file is where robeval looks for it" in said.out
-    assert "at URL: `robeval zoo show MODEL` says where" in said.out
+    assert "at URL: `robeval zoo fetch MODEL` gets the file" in said.out
     shown = robeval("zoo", "small")
     assert shown.code == 0
     assert "A small network" in shown.out
