@@ -17,8 +17,8 @@ def render(table: Table) -> Group:
     """Caption, table and notes for a rich console. Where it is narrow texts are folded, numbers never."""
     shown = RichTable(box=box.SIMPLE_HEAD)
     for place, name in enumerate(table.header):
-        side = "right" if table.is_number(place) else "left"
-        shown.add_column(Text(name), justify=side, no_wrap=_is_whole(table, place), overflow="fold")
+        number, whole = table.is_number(place), _is_whole(table, place)
+        shown.add_column(Text(name), justify="right" if number else "left", no_wrap=whole, overflow="fold")
     for row in table.rows:
         shown.add_row(*map(Text, row), style="bold" if row[0] == "worst case" else "")
     return Group(Text(f"\n{table.caption}", style="bold"), shown, *(Text(f"  {note}") for note in table.notes))
