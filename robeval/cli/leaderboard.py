@@ -72,7 +72,8 @@ def _check(form: str, path: Path | None, pictures: int, method: str | None) -> N
     if pictures and (form != "html" or method):
         raise UserError("only the page has pictures", where="--pictures", fix="Add --format html, without --method.")
     if method is not None and form == "json":
-        raise UserError("the table of a method has no JSON", where="--format", fix="Choose csv, markdown or html.")
+        fix = f"Choose {', '.join(FORMATS[:-2])} or {FORMATS[-2]}."
+        raise UserError("the table of a method has no JSON", where="--format", fix=fix)
     if path is not None and path.is_dir() and form != "json":
         raise UserError(f"{path} is a folder", where="--to", fix="Give the path of a file.")
 
@@ -183,10 +184,10 @@ def _show_method(results: "pd.DataFrame", name: str, form: str, path: Path | Non
     from robeval.zoo import cards
 
     shelf = cards.catalog()
-    found = method.results(results, shelf, papers.catalog().values(), name)
+    published = list(papers.catalog().values())
+    found = method.results(results, shelf, published, name)
     if found.empty:
-        known = {str(card.training["method"]) for card in shelf.values() if "method" in card.training}
-        fix = nearest(name, sorted(known))
+        fix = nearest(name, method.known(shelf, published))
         raise UserError(f"no model of the ledger or the zoo is of the method '{name}'", where="--method", fix=fix)
     tables = method.tables(found, name)
     if form == "terminal" and path is None:

@@ -15,17 +15,39 @@ from robeval.values.threat import spell
 
 COLUMNS = (
     "status", "model", "dataset", "threat", "suite", "what", "rank", "of", "natural", "value", "low", "high", "n",
-    "audit", "source",
+    "audit", "source", "printed",
 )  # fmt: skip
 MEASURED, PUBLISHED = "measured", "published"
+NATURAL = "natural_accuracy"
 
 
-def belongs(model: str, card: ModelCard | None, method: str) -> bool:
-    """Whether a model is one of a method: its card trains by it, or says its name; without a card the id does."""
-    if card is not None and card.training.get("method"):
-        return bool(_words(str(card.training["method"])) == _words(method))
-    text = card.title if card else model
-    return bool(_words(method)) and f" {' '.join(_words(method))} " in f" {' '.join(_words(text))} "
+def belongs(card: ModelCard | None, method: str, said: str = "") -> bool:
+    """Whether a model is one of a method: its card trains by it, a paper's table says so, or the card's title does.
+
+    The id of a model says nothing: in those of a paper's networks the first word is often the paper's own method.
+
+    Args:
+        said: what the papers' tables say that the model was trained by; empty if they do not.
+    """
+    trained = str(card.training.get("method", "")) if card else ""
+    if trained or said:
+        return _words(trained or said) == _words(method)
+    title = " ".join(_words(card.title)) if card else ""
+    return bool(_words(method)) and f" {' '.join(_words(method))} " in f" {title} "
+
+
+def known(cards: Mapping[str, ModelCard], papers: Iterable[PaperTable]) -> list[str]:
+    """The methods that cards and papers' tables name."""
+    named = {str(card.training["method"]) for card in cards.values() if "method" in card.training}
+    return sorted(named | set(_said(papers).values()))
+
+
+def _said(papers: Iterable[PaperTable]) -> dict[str, str]:
+    """What the papers' tables say that their own models were trained by."""
+    asks = (
+        (cell.method, ask) for paper in papers for cell in paper.cells for ask in cell.asks.get("paper", {}).values()
+    )
+    return {ask.model: method for method, ask in asks if method and ask.model}
 
 
 def results(
@@ -39,7 +61,10 @@ def results(
         measured: what `measure.results` gives.
         cards: all on the shelf, by id.
     """
-    rows = [*_measured(measured, cards, method), *_of_cards(cards, method), *_of_papers(papers, cards, method)]
+    tables = list(papers)
+    said = _said(tables)
+    rows = [*_measured(measured, cards, method, said), *_of_cards(cards, method, said)]
+    rows += _of_papers(tables, cards, method, said)
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     return found.astype(dict.fromkeys(("rank", "of", "n"), "Int64"))  # whole numbers, or none
 
@@ -56,7 +81,7 @@ def tables(found: pd.DataFrame, method: str) -> tuple[Table, ...]:
         for row in ours
     ]  # fmt: skip
     lines = [
-        (row["model"], row["dataset"], row["threat"], row["what"], "published", f"{row['value']:.2f}", row["source"])
+        (row["model"], row["dataset"], row["threat"], row["what"], "published", row["printed"], row["source"])
         for row in printed
     ]
     head = "model", "data set", "threat model", "suite", "rank", "natural", leaderboard.WORST, "n", "audit", "made with"
@@ -73,11 +98,13 @@ def tables(found: pd.DataFrame, method: str) -> tuple[Table, ...]:
     return tuple(made)
 
 
-def _measured(measured: pd.DataFrame, cards: Mapping[str, ModelCard], method: str) -> Iterator[dict[str, Any]]:
+def _measured(
+    measured: pd.DataFrame, cards: Mapping[str, ModelCard], method: str, said: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
     for part in leaderboard.parts(measured):
         worst = part[(part.attack == WORST_CASE) & (part.status == "complete")]
         for row in worst.to_dict("records"):
-            if belongs(row["model"], cards.get(row["model"]), method):
+            if belongs(cards.get(row["model"]), method, said.get(row["model"], "")):
                 yield {
                     "status": MEASURED, "model": row["model"], "dataset": f"{row['dataset']} ({row['split']})",
                     "threat": f"{row['norm']} {spell(row['eps'])}", "suite": row["suite"], "what": "worst case",
@@ -87,27 +114,36 @@ def _measured(measured: pd.DataFrame, cards: Mapping[str, ModelCard], method: st
                 }  # fmt: skip
 
 
-def _of_cards(cards: Mapping[str, ModelCard], method: str) -> Iterator[dict[str, Any]]:
+def _of_cards(cards: Mapping[str, ModelCard], method: str, said: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     for card in cards.values():
-        for each in card.published if belongs(card.id, card, method) else ():
-            yield _printed(card.id, card, each.metric, each.value, each.source)
+        for each in card.published if belongs(card, method, said.get(card.id, "")) else ():
+            yield _printed(card.id, card, each.metric, str(each.value), each.value, each.source)
 
 
-def _of_papers(papers: Iterable[PaperTable], cards: Mapping[str, ModelCard], method: str) -> Iterator[dict[str, Any]]:
-    """Accuracies in the papers' tables of models that are the method's."""
+def _of_papers(
+    papers: Iterable[PaperTable], cards: Mapping[str, ModelCard], method: str, said: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Accuracies in the papers' tables of models that are the method's; one that stands in many rows once."""
+    once: set[tuple[str, ...]] = set()
     for paper in papers:
         for cell in paper.cells:
             asks = [ask for ask in cell.asks.get("paper", {}).values() if ask.metric in ACCURACIES and not ask.minus]
-            models = [ask.model for ask in asks if belongs(ask.model, cards.get(ask.model), method)]
-            if models and cell.number is not None and cell.unit == "%":
-                what = f"{cell.row}: {cell.column}"
-                yield _printed(models[0], cards.get(models[0]), what, cell.number, cell.quoted or paper.cite)
+            ours = [ask for ask in asks if belongs(cards.get(ask.model), method, said.get(ask.model, ""))]
+            if not ours or cell.number is None or cell.unit != "%":
+                continue
+            ask = ours[0]
+            place = () if ask.metric == NATURAL else (ask.suite, ask.attack, ask.source)
+            if (key := (ask.model, ask.metric, cell.published, *place)) not in once:
+                once.add(key)
+                what, source = f"{cell.row}: {cell.column}", cell.quoted or paper.cite
+                yield _printed(ask.model, cards.get(ask.model), what, cell.published, cell.number, source)
 
 
-def _printed(model: str, card: ModelCard | None, what: str, value: float, source: str) -> dict[str, Any]:
+def _printed(model: str, card: ModelCard | None, what: str, printed: str, value: float, source: str) -> dict[str, Any]:
     about = {"dataset": card.dataset, "threat": str(card.threat or "")} if card else {"dataset": "", "threat": ""}
     return {
-        "status": PUBLISHED, "model": model, "suite": "", "what": what, "value": value, "source": source, **about,
+        "status": PUBLISHED, "model": model, "suite": "", "what": what, "value": value, "source": source,
+        "printed": printed, **about,
     }  # fmt: skip
 
 

@@ -64,6 +64,7 @@ def _about(
     tolerance: NotNegative | None = None,
     needs: str = "",
     quoted: str = "",
+    method: str = "",
     notes: tuple[str, ...] = (),
     reading: dict[str, Any] | None = None,
     digits: dict[str, Any] | None = None,
@@ -104,7 +105,7 @@ def _trained(*, like: str, training: dict[str, Any], network: dict[str, Any] | N
 
 
 _ASK = ("model", "suite", "attack", "source", "metric", "data", "eps", "finding", "minus")
-_ABOUT = ("unit", "tolerance", "needs", "quoted", "notes", "reading", "digits")
+_ABOUT = ("unit", "tolerance", "needs", "quoted", "method", "notes", "reading", "digits")
 
 
 class _Reader:
@@ -190,6 +191,7 @@ class _Reader:
             notes=tuple(dict.fromkeys(self.note(name, at) for name in names)),
             needs=merged.get("needs", ""),
             quoted=merged.get("quoted", ""),
+            method=merged.get("method", ""),
             asks={scale: found for scale, found in asks.items() if found},
         )
 

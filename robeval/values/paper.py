@@ -76,6 +76,7 @@ class PaperCell:
         notes: what is known about it.
         needs: what measuring it takes that this project does not bring.
         quoted: whose number it is, if the paper has not measured it itself.
+        method: what the paper's model was trained by, as a card's [training] would say.
         asks: for each scale, and in it for each reading, where the number is; those that have none are left out.
     """
 
@@ -88,6 +89,7 @@ class PaperCell:
     notes: tuple[str, ...] = ()
     needs: str = ""
     quoted: str = ""
+    method: str = ""
     asks: Mapping[str, Mapping[str, Ask]] = field(default_factory=dict)
 
     @property

@@ -94,9 +94,9 @@ def test_robustbenchs_form(robeval, ledger, tmp_path):
 def test_one_method(robeval, ledger):
     said = robeval("leaderboard", "--out", ledger, "--method", "trades", "--format", "markdown")
     assert "trades_wrn34" in said.out and "| published |" in said.out
-    fill(Ledger(ledger), "trades_own", [(spec(), "0" * 40)])
+    fill(Ledger(ledger), "trades_digits", [(spec(), "0" * 40)])
     said = robeval("leaderboard", "--out", ledger, "--method", "trades", "--format", "html")
-    assert "<td>trades_own</td>" in said.out and "1 of 3" in said.out
+    assert "<td>trades_digits</td>" in said.out and "1 of 3" in said.out
     assert robeval("leaderboard", "--out", ledger, "--method", "trades", "--format", "csv").out.startswith(
         "status,model"
     )

@@ -1,10 +1,11 @@
 """One method's results, measured and printed."""
 
+import pandas as pd
 import pytest
 from records import fill, spec
 
 from robeval.ledger.store import Ledger
-from robeval.reports import measure, method
+from robeval.reports import measure, method, papers
 from robeval.reports.render import csv
 from robeval.values.card import ModelCard, Network, Published
 from robeval.values.paper import Ask, PaperCell, PaperTable
@@ -64,16 +65,51 @@ def test_printed_numbers_are_marked_and_have_no_rank(found):
 
 
 @pytest.mark.parametrize(
-    ("model", "card", "name", "expected"),
+    ("card", "name", "said", "expected"),
     [
-        ("x", CARDS["strong"], "TRADES", True),
-        ("x", CARDS["weak"], "trades", False),  # it says how it was trained
-        ("x", CARDS["away"], "trades", True),
-        ("trades_x", None, "trades", True),
-        ("upgrades", None, "grades", False),
-        ("free_at_x", None, "free-at", True),
-        ("x", None, "", False),
+        (CARDS["strong"], "TRADES", "", True),
+        (CARDS["weak"], "trades", "", False),  # it says how it was trained
+        (CARDS["weak"], "madry", "trades", True),
+        (CARDS["away"], "trades", "", True),
+        (CARDS["away"], "trades", "madry", False),  # the table knows better than the title
+        (None, "trades", "", False),
+        (None, "trades", "trades", True),
+        (None, "", "", False),
+        (CARDS["away"], "", "", False),
     ],
 )
-def test_which_models_are_of_a_method(model, card, name, expected):
-    assert method.belongs(model, card, name) is expected
+def test_which_models_are_of_a_method(card, name, said, expected):
+    assert method.belongs(card, name, said) is expected
+
+
+TABLES = papers.catalog().values()
+
+
+@pytest.mark.parametrize(
+    ("name", "some", "none"),
+    [
+        ("trades", {"trades_wrn34", "trades_net_beta1", "yang_mnist_cnn1_trades3"}, ("madry", "zheng", "natural")),
+        ("bat", {"bat_rmcla_eps8", "bat_svhn_rmcla_eps4"}, ("madry_", "natural")),
+        ("madry", {"trades_madry_wrn34", "bat_madry", "yang_mnist_cnn1_at"}, ("natural", "trades1", "zheng")),
+        ("gr", {"yang_mnist_cnn1_gr"}, ("_at", "llr")),
+        ("llr", {"yang_mnist_cnn1_llr"}, ("_at", "_gr")),
+        ("rst", {"yang_mnist_cnn1_rst2"}, ("_at", "_gr")),
+        ("zheng", {"trades_zheng_wrn34"}, ("madry",)),
+    ],
+)
+def test_the_papers_own_networks_are_of_the_method_that_trained_them(name, some, none):
+    models = set(method.results(pd.DataFrame(columns=list(measure.COLUMNS)), {}, TABLES, name).model)
+    assert some <= models
+    assert not [model for model in models for part in none if part in model]
+    assert name in method.known({}, TABLES)
+
+
+def test_a_number_that_stands_in_many_rows_is_there_once_as_printed():
+    def clean(row):
+        ask = Ask("natural_accuracy", "away", "suite", "clean")
+        return PaperCell(row, "natural %", "95.3", asks={"paper": {"": ask}})
+
+    paper = PaperTable("t", "T", "Zhang", (clean("PGD"), clean("C&W"), cell("95.3", "away"), cell("95.30", "away")), {})
+    found = method.results(pd.DataFrame(columns=list(measure.COLUMNS)), CARDS, [paper], "trades")
+    assert list(found.printed) == ["56.61", "95.3", "95.3", "95.30"]
+    assert [row[5] for row in method.tables(found, "trades")[1].rows] == list(found.printed)

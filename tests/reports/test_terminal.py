@@ -1,0 +1,37 @@
+"""Tables on narrow terminals."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from robeval.reports.render import terminal
+from robeval.values.table import Table
+
+LABEL = "sign of the mean of all others, in the closed form, of a label that is long"
+READING = ("60.00 [53.1,66.5]", "+30.00", "published only")
+
+
+def screen(table, width):
+    console = Console(width=width, file=io.StringIO(), highlight=False)
+    console.print(terminal.render(table))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(("width", "readings"), [(120, 2), (80, 1)])
+@pytest.mark.parametrize("other", ["–", "max(1-a,0)"])
+def test_numbers_are_never_broken(width, readings, other):
+    header = ("row", "cell", "published", *("measured", "diff.", "") * readings, "n", "notes")
+    row = (LABEL, "accuracy under PGD-20 %", "27.07", *READING * readings, "10000", "[1][2][3][4][5][6][7]")
+    dash = ("", "natural %", other, *("–", "–", "–") * readings, "", "")
+    said = screen(Table("A table", header, (row, dash)), width)
+    for text, count in (("27.07", 1), ("60.00 [53.1,66.5]", readings), ("+30.00", readings), ("10000", 1)):
+        assert said.count(text) == count, said
+    assert max(map(len, said.splitlines())) <= width
+
+
+def test_a_board_of_a_method_fits_80_columns():
+    header = ("model", "data set", "threat model", "what", "status", "%", "source")
+    row = ("trades_wrn34_beta1", "cifar10", "linf 0.031", "accuracy under PGD-20 steps", "published", "56.61", LABEL)
+    said = screen(Table("trades: published", header, (row, row)), 80)
+    assert said.count("56.61") == said.count("trades_wrn34_beta1") == 2
