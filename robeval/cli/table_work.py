@@ -96,7 +96,7 @@ def _told(cells: int, questions: int, seconds: float, device: torch.device) -> s
         return "nothing to run: everything that can be measured is in the ledger"
     parts = [f"{cells} cells to run"] if cells else []
     parts += [f"{questions} measures to take"] if questions else []
-    return f"{' and '.join(parts)} on {device}, at most about {estimate.in_words(seconds)}"
+    return f"{' and '.join(parts)} on {device}, about {estimate.in_words(seconds)}"
 
 
 def _say(console: Console, line: str) -> None:

@@ -144,12 +144,12 @@ def _verdict(entry: Entry, known: Mapping[tuple[str, str, str], Any]) -> str:
     if apart <= cell.half_unit * (1 + 1e-9):
         return "equal"
     room = cell.tolerance + cell.half_unit
-    low, high = (found.value if math.isnan(each) else each for each in (found.low, found.high))
+    low, high = _interval(found)
     return "agrees" if low - room <= published <= high + room else DIFFERS
 
 
 def order(entries: Sequence[Entry]) -> list[str]:
-    """For each column, how many pairs of rows stand in the published order; ties and overlapping intervals do not."""
+    """For each column, how many pairs of rows stand in the published order; ties and overlaps decide none."""
     columns: dict[tuple[str, str], list[tuple[float, Found]]] = {}
     for entry in entries:
         if entry.found is not None and entry.cell.number is not None:
@@ -159,7 +159,8 @@ def order(entries: Sequence[Entry]) -> list[str]:
         same = other = 0
         for place, (one, ours) in enumerate(pairs):
             for two, theirs in pairs[:place]:
-                if one == two or not (ours.low > theirs.high or ours.high < theirs.low):
+                (low, high), (least, most) = _interval(ours), _interval(theirs)
+                if one == two or not (low > most or high < least):
                     continue
                 if (one > two) == (ours.value > theirs.value):
                     same += 1
@@ -168,5 +169,12 @@ def order(entries: Sequence[Entry]) -> list[str]:
         total = len(pairs) * (len(pairs) - 1) // 2
         if total:
             name = f"{column} ({reading})" if reading else column
-            lines.append(f"{name}: of {total} pairs of rows {same} stand as published, {other} the other way")
+            count = f"{same} stand as published, {other} the other way, {total - same - other} undecided"
+            lines.append(f"{name}: of {total} pairs of rows {count}")
     return lines
+
+
+def _interval(found: Found) -> tuple[float, float]:
+    """The interval; what has none, as a closed form, is certain."""
+    low, high = (found.value if math.isnan(each) else each for each in (found.low, found.high))
+    return low, high

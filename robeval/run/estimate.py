@@ -23,7 +23,20 @@ def passes(attacks: Iterable[AttackSpec]) -> int:
 
 
 def _passes(spec: AttackSpec) -> int:
-    return repeated(spec.params) * spec.restarts * spec.eot
+    return repeated(spec.params) * _searches(spec) * spec.restarts * spec.eot
+
+
+def _searches(spec: AttackSpec) -> int:
+    """How often an attack repeats all its steps in a search, where none of its parameters is just that number."""
+    searches, doublings = spec.params.get("searches"), spec.params.get("doublings")
+    given = searches if isinstance(searches, int) else None
+    if spec.use == "carlini_wagner" and spec.threat.norm == "linf":
+        return 74 if given is None else math.ceil((given + 53) / given)
+    if spec.use == "carlini_wagner":
+        return 5 if given is None else 1
+    if spec.use == "lbfgs":  # doublings up to the first that breaks the image, halvings back from there
+        return doublings if isinstance(doublings, int) else 1
+    return 2 if spec.use == "mifgsm_search" else 1
 
 
 def repeated(params: Mapping[str, Any]) -> int:

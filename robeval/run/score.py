@@ -39,6 +39,8 @@ class Score:
     @property
     def summary(self) -> str:
         """In one sentence."""
+        if not self.valid:
+            return f"{self.model}: none of the {self.n} images follows the rules, so nothing counts"
         robust = 100 * (self.n - self.broken) / self.n
         return (
             f"{self.model}: robust accuracy {robust:.2f} % under these images: {self.broken} of {self.n} are "

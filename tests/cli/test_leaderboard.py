@@ -102,6 +102,11 @@ def test_one_method(robeval, ledger):
     )
 
 
+def test_a_method_has_no_json_and_the_other_forms_are_named(refused, ledger):
+    said = refused("leaderboard", "--out", ledger, "--method", "trades", "--format", "json")
+    assert "Choose terminal, csv, markdown, latex or html." in said
+
+
 def test_pictures_are_made_again(robeval, tiny, tmp_path, home):
     assert tiny("--out", tmp_path / "runs").code == 0
     page = tmp_path / "board.html"

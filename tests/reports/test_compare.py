@@ -216,7 +216,7 @@ def test_pairs_of_rows_are_counted_by_their_order(tmp_path):
     cells = [cell(published[name], replace(ROBUST, model=name), row=name, scale="digits") for name in kept]
     entries = compare(table(*cells), measure.results(ledger, ledger.plans()), [], "digits")
     # a-b, a-c the other way; a-d, b-d, c-d as published; b-c overlap
-    assert order(entries) == ["robust %: of 6 pairs of rows 3 stand as published, 2 the other way"]
+    assert order(entries) == ["robust %: of 6 pairs of rows 3 stand as published, 2 the other way, 1 undecided"]
 
 
 def test_the_page_has_what_is_measured_and_names_the_rest(results):
@@ -241,3 +241,18 @@ def test_what_is_the_same_question_at_both_scales_is_compared_at_both(measured):
     ask = Ask("natural_accuracy", finding={"measure": "tsipras", "at": "mean, closed form"})
     same = one(cell("99.8", asks={scale: {"": ask} for scale in ("paper", "digits")}), NOTHING, measured, "digits")
     assert (same.verdict, same.is_miniature) == ("equal", False)
+
+
+def test_closed_forms_are_certain_in_order_and_are_not_of_other_data(tmp_path):
+    ledger = Ledger(tmp_path)
+    for p, value in ((0.75, 0.4), (0.95, 0.6)):
+        ledger.put_answer(Measured(Question("tsipras", {"p": p}), (Finding("natural_accuracy", value),)))
+    asks = {p: Ask("natural_accuracy", finding={"measure": "tsipras", "p": p}) for p in (0.75, 0.95)}
+    cells = [
+        cell(printed, row=f"{p}", asks={scale: {"": asks[p]} for scale in ("paper", "digits")})
+        for p, printed in ((0.75, "40"), (0.95, "60"))
+    ]
+    entries = compare(table(*cells), NOTHING, findings.rows(ledger), "digits")
+    assert order(entries) == ["robust %: of 1 pairs of rows 1 stand as published, 0 the other way, 0 undecided"]
+    shown = paper_table.comparison(table(*cells), entries, "digits", lambda _: "")
+    assert not [note for note in shown.notes if "other data" in note or "pairs of rows" in note]

@@ -6,6 +6,7 @@ from records import spec
 from torch import nn
 
 from robeval.run import estimate
+from robeval.values.threat import ThreatModel
 
 
 def test_passes_are_the_product_of_what_an_attack_repeats():
@@ -13,6 +14,20 @@ def test_passes_are_the_product_of_what_an_attack_repeats():
     assert estimate.passes([spec(params={"steps": 20}, restarts=5), spec(params={"queries": 7})]) == 107
     assert estimate.passes([spec(params={"steps": 100, "targets": 9}, eot=2)]) == 1800
     assert estimate.passes([spec(params={})]) == 1
+
+
+def test_searches_that_repeat_all_steps_are_counted():
+    """As the attacks' own docstrings say what they cost."""
+    l2, linf = ThreatModel("l2", 1.0), ThreatModel("linf", 0.1)
+    cases = [
+        ("carlini_wagner", l2, {"steps": 100, "searches": None}, 500),
+        ("carlini_wagner", l2, {"steps": 100, "searches": 9}, 900),
+        ("carlini_wagner", linf, {"steps": 10, "searches": None}, 740),
+        ("mifgsm_search", linf, {"steps": 10, "tries": 3}, 60),
+        ("lbfgs", l2, {"steps": 150, "doublings": 10}, 1500),
+    ]
+    for use, threat, params, passes in cases:
+        assert estimate.passes([spec(use=use, threat=threat, params=params)]) == passes
 
 
 def test_a_larger_network_takes_longer():
