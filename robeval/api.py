@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robeval.datasets import own
 from robeval.datasets import registry as datasets
@@ -280,28 +279,5 @@ def _samples(
     elif isinstance(data, str | Path):
         found = own.load(str(data), suite.dataset, suite.split, roots)
     else:
-        found = datasets.given(suite.dataset, suite.split, *arrays(data))
+        found = datasets.given(suite.dataset, suite.split, *own.arrays(data))
     return choose(found, sample) if sample else found
-
-
-def arrays(data: Data) -> list[np.ndarray]:
-    """Images and classes as arrays.
-
-    Raises:
-        UserError: they are not two, or no arrays.
-    """
-    fix = "Give data = (x, y): images in [0, 1] (n, c, h, w), and classes (n,)."
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise UserError(f"it is a {type(data).__name__}, expected a pair", where="data", fix=fix)
-    try:
-        return [_array(part) for part in data]
-    except (TypeError, ValueError) as error:
-        raise UserError(f"it is no array: {error}", where="data", fix=fix) from None
-
-
-def _array(part: Any) -> np.ndarray:
-    if isinstance(part, Tensor):
-        return part.detach().cpu().numpy()
-    array = np.asarray(part)
-    # Numbers in lists have no precision of their own; arrays have, and would silently lose it.
-    return array.astype(np.float32) if array.dtype == float and not hasattr(part, "dtype") else array

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from robeval import api
+from robeval.datasets import own
 from robeval.datasets import registry as datasets
 from robeval.datasets.registry import Samples
 from robeval.errors import UserError, raise_together
@@ -206,7 +207,7 @@ def _of_data(entry: Entry, params: dict[str, Any], asked: Request, ledger: Ledge
 def _split(asked: Request, data: api.Data | None, split: str) -> Samples:
     name = asked.dataset or "data"
     if data is not None:
-        return datasets.given(name, split, *api.arrays(data))
+        return datasets.given(name, split, *own.arrays(data))
     roots = datasets.data_roots(None if asked.data_root is None else Path(asked.data_root))
     return datasets.load(name, split, roots, where="--dataset")
 

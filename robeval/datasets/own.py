@@ -1,6 +1,10 @@
-"""Images in place of a suite's own: another data set of the catalog, arrays in a file, or a folder of image files."""
+"""Images in place of a suite's own: another data set, arrays, a file of them, or a folder of image files."""
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
 
 from robeval.datasets import registry
 from robeval.datasets.arrays import channels_first, read_npy, read_npz
@@ -59,3 +63,26 @@ def _folder(path: Path, like: str, split: str) -> Samples:
     x, y = of_folders(path, [(name, label) for label, name in enumerate(files)], files, None)
     x = pictures(path, x.names, None, grey=None)
     return registry.samples(like, split, x, y, len(files))
+
+
+def arrays(data: object) -> list[np.ndarray]:
+    """Images and classes as arrays.
+
+    Raises:
+        UserError: they are not two, or no arrays.
+    """
+    fix = "Give data = (x, y): images in [0, 1] (n, c, h, w), and classes (n,)."
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise UserError(f"it is a {type(data).__name__}, expected a pair", where="data", fix=fix)
+    try:
+        return [_array(part) for part in data]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"it is no array: {error}", where="data", fix=fix) from None
+
+
+def _array(part: Any) -> np.ndarray:
+    if isinstance(part, Tensor):
+        return part.detach().cpu().numpy()
+    array = np.asarray(part)
+    # Numbers in lists have no precision of their own; arrays have, and would silently lose it.
+    return array.astype(np.float32) if array.dtype == float and not hasattr(part, "dtype") else array

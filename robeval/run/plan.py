@@ -68,10 +68,7 @@ def make_plan(
     raise_together(problems)
 
     n = len(samples) if limit is None else min(limit, len(samples))
-    slices = [
-        DataSlice(samples.dataset, samples.split, samples.content, start, min(start + suite.slice_size, n))
-        for start in range(0, n, suite.slice_size)
-    ]
+    slices = _slices(samples, n, suite.slice_size)
     tasks: list[list[Task]] = []
     plans: list[ModelPlan] = []
     for model in models:
@@ -87,6 +84,12 @@ def make_plan(
     if source:  # its images are shared: all targets have their turn with those of one slice
         tasks = [list(targets) for targets in zip(*tasks, strict=True)]
     return Plan(tuple(task for part in tasks for task in part), tuple(plans))
+
+
+def _slices(samples: Samples, n: int, size: int) -> list[DataSlice]:
+    """The first n samples, so many at a time."""
+    starts = range(0, n, size)
+    return [DataSlice(samples.dataset, samples.split, samples.content, at, min(at + size, n)) for at in starts]
 
 
 def pending(plan: Plan, ledger: Ledger) -> Iterator[Task]:

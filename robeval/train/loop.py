@@ -62,14 +62,11 @@ def train(
         DivergedError: the loss or a weight is not finite. The weights after the last epoch before are `<id>_last`.
         UserError: the recipe cannot be used, an unfinished training is of another one, or a file cannot be written.
     """
-    recipe, where = read(card, len(samples)), card.where or card.id
-    settings = recipe.settings
-    augment.check(settings, samples.shape, where)
-    _check_precision(settings, device, where)
+    recipe = _usable(card, samples, device)
     keeper = Keeper(_unfinished(out, card), identity(card, recipe, samples, device.type), pause)
     if restart:
         keeper.remove()
-    with threads(settings.threads), _seeded(settings.seed, device):
+    with threads(recipe.settings.threads), _seeded(recipe.settings.seed, device):
         job, state = _begin(card, recipe, samples, device, keeper, glance)
         keeper.restore(state)
         cards.write(_made(card, card.id), out / "recipes" / f"{card.id}.toml")
@@ -77,6 +74,14 @@ def train(
     path = _write(card, state, out)
     keeper.remove()
     return path
+
+
+def _usable(card: ModelCard, samples: Samples, device: torch.device) -> Recipe:
+    """The card's recipe, if these images and this device can be used with it."""
+    recipe, where = read(card, len(samples)), card.where or card.id
+    augment.check(recipe.settings, samples.shape, where)
+    _check_precision(recipe.settings, device, where)
+    return recipe
 
 
 def _learn(job: Job, state: State, card: ModelCard, out: Path, listen: Listen) -> None:
