@@ -1,8 +1,6 @@
 """Which attacks there are, and whether a suite's entry fits one."""
 
-import importlib
 import importlib.util
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
@@ -10,11 +8,11 @@ from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
-import robeval.attacks
 from robeval.errors import UserError, nearest
 from robeval.ops.losses import settled, too_few_classes
 from robeval.ops.problem import Problem
 from robeval.values.attack import SCORES, SELECTS, AttackSpec
+from robeval.values.catalog import Catalog, headline
 from robeval.values.parameters import resolve
 
 
@@ -80,12 +78,12 @@ class Entry:
     @property
     def summary(self) -> str:
         """The first line of its docstring."""
-        return (self.function.__doc__ or "").strip().splitlines()[0]
+        return headline(self.function)
 
 
 Function = TypeVar("Function", bound=Callable[..., Tensor])
 
-_CATALOG: dict[str, Entry] = {}
+_CATALOG: Catalog[Entry] = Catalog("robeval.attacks", "attack")
 
 # For each library the module that has to be there, and what to install for it.
 _LIBRARIES = {
@@ -118,11 +116,8 @@ def attack(
     """Enter a function `(problem, *, ...) -> candidates` into the catalog under `name`; see `Entry`."""
 
     def enter(function: Function) -> Function:
-        if name in _CATALOG:
-            raise ValueError(f"two attacks are called {name!r}")
-        _CATALOG[name] = Entry(
-            name, function, norms, paper, minimal, gradients, fit, draws, version, library, settings, differs
-        )
+        entry = Entry(name, function, norms, paper, minimal, gradients, fit, draws, version, library, settings, differs)
+        _CATALOG.enter(name, entry)
         return function
 
     return enter
@@ -144,8 +139,7 @@ def fit_loss(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
 
 def catalog() -> dict[str, Entry]:
     """Every attack by name: those of this package, and those of the entry-point group `robeval.attacks`."""
-    for module in pkgutil.walk_packages(robeval.attacks.__path__, "robeval.attacks."):
-        importlib.import_module(module.name)
+    _CATALOG.all()  # first, so that a name taken twice is the fault of who came later
     for point in entry_points(group="robeval.attacks"):
         point.load()
     return dict(sorted(_CATALOG.items()))

@@ -10,8 +10,8 @@ WIDTH = 120
 
 
 @click.command()
-@click.option("--suite", required=True, metavar="SUITE", help="A suite by name (`robeval suites`), or a TOML file.")
-@click.option("--model", required=True, metavar="MODEL", help="A model by name (`robeval zoo`), or a card's TOML file.")
+@options.suite
+@options.model
 @options.checkpoint
 @options.out
 @click.option("--limit", type=int, default=100, show_default=True, help="Only the first so many samples.")

@@ -13,8 +13,8 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--suite", required=True, metavar="SUITE", help="A suite by name (`robeval suites`), or a TOML file.")
-@click.option("--model", required=True, metavar="MODEL", help="A model by name (`robeval zoo`), or a card's TOML file.")
+@options.suite
+@options.model
 @click.option("--attack", default="worst_case", show_default=True, help="Whose images; by its id in the suite.")
 @click.option(
     "--rules", default="", metavar="RULES", help="Form of a public challenge, trades or madry, and its checks."

@@ -27,7 +27,8 @@ def command(out: Path, page: Path | None, seeds: int, workers: int, only: tuple[
     """Train the models of the papers' tables on the embedded digits, attack them, and check what is expected.
 
     What OUT has is not computed again. OUT/seed1 is a ledger with the models that `robeval table ID --scale digits
-    --out OUT/seed1` shows. Ends with code 1 if an expectation is not met, or something could not be computed.
+    --out OUT/seed1` shows. Ends with code 1 if an expectation is not met, or something could not be computed; with
+    --only, what is expected of models that were not computed does not count.
     """
     from robeval.cli import miniature_work
     from robeval.reports import miniature as miniatures
@@ -38,7 +39,7 @@ def command(out: Path, page: Path | None, seeds: int, workers: int, only: tuple[
         todo = miniature_work.tasks(miniature, count, out, only)
         progress = _Progress(len(todo))
         failed = miniature_work.work(todo, workers, progress.listen)
-        text, unmet = miniature_work.report(miniature, count, out)
+        text, unmet = miniature_work.report(miniature, count, out, only)
     if page:
         write_whole(page, text.encode())
         click.echo(f"Written: {page}")

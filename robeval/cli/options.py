@@ -1,9 +1,30 @@
 """Options that several commands have, declared once."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
+# An option, to be put before a command.
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+suite = click.option(
+    "--suite", required=True, metavar="SUITE", help="A suite by name (`robeval suites`), or a TOML file."
+)
+model = click.option(
+    "--model", required=True, metavar="MODEL", help="A model by name (`robeval zoo`), or a card's TOML file."
+)
+models = click.option(
+    "--model",
+    "models",
+    multiple=True,
+    required=True,
+    metavar="MODEL",
+    help="A model by name (`robeval zoo`), a card's TOML file, or package.module:factory; may be given again.",
+)
+dataset = click.option("--dataset", metavar="DATASET", help="A data set by name (`robeval data`); else the card's own.")
+split = click.option("--split", default="test", show_default=True, help="Which of its splits.")
 out = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Ledger folder."
 )

@@ -8,15 +8,8 @@ from robeval.cli import ends, options
 
 
 @click.command()
-@click.option("--suite", required=True, metavar="SUITE", help="A suite by name (`robeval suites`), or a TOML file.")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    required=True,
-    metavar="MODEL",
-    help="A model by name (`robeval zoo`), a card's TOML file, or package.module:factory; may be given again.",
-)
+@options.suite
+@options.models
 @options.checkpoint
 @options.out
 @options.limit

@@ -9,7 +9,7 @@ from robeval.cli import ends, options
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--model", required=True, metavar="MODEL", help="A model by name (`robeval zoo`), or a card's TOML file.")
+@options.model
 @click.option("--rules", default="trades", show_default=True, metavar="RULES", help="Whose: trades or madry.")
 @click.option(
     "--list", "listing", type=click.Path(path_type=Path, dir_okay=False), help="A CSV file with every violation."

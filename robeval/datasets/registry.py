@@ -1,9 +1,7 @@
 """Which data sets there are, and reading one."""
 
 import hashlib
-import importlib
 import os
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import robeval.datasets
 from robeval import shelf
 from robeval.datasets.files import Download
 from robeval.datasets.pictures import Pictures
 from robeval.errors import UserError, nearest
+from robeval.values.catalog import Catalog, headline
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32] | Pictures
 Labels = NDArray[np.int64]
@@ -102,7 +100,7 @@ class Entry:
         return tuple(self.sizes)
 
 
-_CATALOG: dict[str, Entry] = {}
+_CATALOG: Catalog[Entry] = Catalog("robeval.datasets", "data set")
 
 
 def dataset(
@@ -111,11 +109,8 @@ def dataset(
     """Enter a reading function `(split, roots) -> (x, y)` into the catalog under `name`."""
 
     def enter(read: Read) -> Entry:
-        if name in _CATALOG:
-            raise ValueError(f"two data sets are called {name!r}")
-        summary = (read.__doc__ or "").strip().splitlines()[0]
-        entry = Entry(name, sizes, num_classes, read, summary, tuple(downloads))
-        _CATALOG[name] = entry
+        entry = Entry(name, sizes, num_classes, read, headline(read), tuple(downloads))
+        _CATALOG.enter(name, entry)
         return entry
 
     return enter
@@ -123,9 +118,7 @@ def dataset(
 
 def catalog() -> dict[str, Entry]:
     """Every data set by name."""
-    for module in pkgutil.iter_modules(robeval.datasets.__path__):
-        importlib.import_module(f"robeval.datasets.{module.name}")
-    return dict(sorted(_CATALOG.items()))
+    return _CATALOG.all()
 
 
 def data_roots(given: Path | None = None) -> tuple[Path, ...]:
@@ -147,10 +140,7 @@ def find(name: str, where: str) -> Entry:
     Raises:
         UserError: there is none.
     """
-    known = catalog()
-    if name not in known:
-        raise UserError(f"unknown data set '{name}'", where=where, fix=nearest(name, known))
-    return known[name]
+    return _CATALOG.find(name, where)
 
 
 def load(name: str, split: str, roots: tuple[Path, ...] = (), where: str = "dataset") -> Samples:

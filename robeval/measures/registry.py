@@ -12,14 +12,12 @@ Columns have one row per sample; the summary `(columns, params) -> findings` mak
 A measure of data is prepared once and then called with the rows of one slice after the other.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
-import robeval.measures
-from robeval.errors import UserError, nearest, raise_together
+from robeval.errors import UserError, raise_together
+from robeval.values.catalog import Catalog, headline
 from robeval.values.measurement import Columns, Finding
 from robeval.values.parameters import resolve
 
@@ -56,21 +54,19 @@ class Entry:
     @property
     def short(self) -> str:
         """The first line of its docstring."""
-        return (self.function.__doc__ or "").strip().splitlines()[0]
+        return headline(self.function)
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_CATALOG: dict[str, Entry] = {}
+_CATALOG: Catalog[Entry] = Catalog("robeval.measures", "measure")
 
 
 def measure(name: str, **about: Any) -> Callable[[Function], Function]:
     """Enter a function into the catalog under `name`; the keywords are those of `Entry`."""
 
     def enter(function: Function) -> Function:
-        if name in _CATALOG:
-            raise ValueError(f"two measures are called {name!r}")
-        _CATALOG[name] = Entry(name, function, **about)
+        _CATALOG.enter(name, Entry(name, function, **about))
         return function
 
     return enter
@@ -78,9 +74,7 @@ def measure(name: str, **about: Any) -> Callable[[Function], Function]:
 
 def catalog() -> dict[str, Entry]:
     """Every measure by name."""
-    for module in pkgutil.walk_packages(robeval.measures.__path__, "robeval.measures."):
-        importlib.import_module(module.name)
-    return dict(sorted(_CATALOG.items()))
+    return _CATALOG.all()
 
 
 def find(name: str) -> Entry:
@@ -89,10 +83,7 @@ def find(name: str) -> Entry:
     Raises:
         UserError: there is none.
     """
-    known = catalog()
-    if name not in known:
-        raise UserError(f"there is no measure '{name}'", where="measure", fix=nearest(name, known))
-    return known[name]
+    return _CATALOG.find(name, "measure")
 
 
 def resolved(entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,16 +32,31 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
-    """A ledger, of which only some rows are wanted; all where nothing is given."""
+class Wanted:
+    """What a picture is to be about; everything where nothing is given."""
 
-    ledger: Ledger
     models: tuple[str, ...] = ()
     suite: str | None = None
     dataset: str | None = None
     split: str | None = None
     n: int | None = None
     seed: int | None = None
+
+    def fits(self, about: About) -> bool:
+        """Whether a row is wanted."""
+        names = ("suite", "dataset", "split", "n", "seed")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.models and about.model not in self.models:
+            return False
+        return all(getattr(about, name) == value for name, value in given.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A ledger, of which only some rows are wanted."""
+
+    ledger: Ledger
+    asked: Wanted
 
     def answers(self, measure: str, command: str) -> list[Measured]:
         """The wanted answers of one measure, in the order of the wanted models, else of names.
@@ -60,27 +75,20 @@ class Records:
         where = f"ledger {self.ledger.root}"
         if not items:
             raise UserError(f"it has no '{what}' yet", where=where, fix=f"Make one: {self._filled(command)}")
-        found = [item for item in items if self._fits(about(item))]
+        found = [item for item in items if self.asked.fits(about(item))]
         there = {about(item).model for item in found}
-        missing = [name for name in self.models if name not in there]
+        missing = [name for name in self.asked.models if name not in there]
         if missing or not found:
             listed = "\n".join(f"  - {line}" for line in sorted({str(about(item)) for item in items}))
             lacks = f"it has no '{what}' of {', '.join(missing) or 'that'}; it has\n{listed}"
             fix = f"Choose among these, or make it: {self._filled(command, missing)}"
             raise UserError(lacks, where=where, fix=fix)
-        places = {name: place for place, name in enumerate(self.models)}
+        places = {name: place for place, name in enumerate(self.asked.models)}
         return sorted(found, key=lambda item: (places.get(about(item).model, 0), str(about(item))))
 
-    def _fits(self, about: About) -> bool:
-        names = ("suite", "dataset", "split", "n", "seed")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        if self.models and about.model not in self.models:
-            return False
-        return all(getattr(about, name) == value for name, value in given.items())
-
     def _filled(self, command: str, models: Sequence[str] = ()) -> str:
-        model = (*models, *self.models, "MODEL")[0]
-        names = {"MODEL": model, "SUITE": self.suite or "SUITE", "DATASET": self.dataset or "DATASET"}
+        model = (*models, *self.asked.models, "MODEL")[0]
+        names = {"MODEL": model, "SUITE": self.asked.suite or "SUITE", "DATASET": self.asked.dataset or "DATASET"}
         words = [names.get(word, word) for word in command.split()]
         return " ".join([*words, "--out", str(self.ledger.root)])
 

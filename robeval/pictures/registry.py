@@ -8,14 +8,12 @@ else it takes goes by what it is about:
     ledger     (records: Records, *, ...) -> Content   what a ledger has
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-import robeval.pictures.kinds
-from robeval.errors import UserError, nearest, raise_together
+from robeval.errors import raise_together
+from robeval.values.catalog import Catalog, headline
 from robeval.values.parameters import resolve
 
 About = Literal["model", "suite", "ledger"]
@@ -40,21 +38,19 @@ class Entry:
     @property
     def short(self) -> str:
         """The first line of its docstring."""
-        return (self.function.__doc__ or "").strip().splitlines()[0]
+        return headline(self.function)
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_CATALOG: dict[str, Entry] = {}
+_CATALOG: Catalog[Entry] = Catalog("robeval.pictures.kinds", "picture")
 
 
 def picture(name: str, **about: Any) -> Callable[[Function], Function]:
     """Enter a function into the catalog under `name`; the keywords are those of `Entry`."""
 
     def enter(function: Function) -> Function:
-        if name in _CATALOG:
-            raise ValueError(f"two kinds of pictures are called {name!r}")
-        _CATALOG[name] = Entry(name, function, **about)
+        _CATALOG.enter(name, Entry(name, function, **about))
         return function
 
     return enter
@@ -62,9 +58,7 @@ def picture(name: str, **about: Any) -> Callable[[Function], Function]:
 
 def catalog() -> dict[str, Entry]:
     """Every kind by name."""
-    for module in pkgutil.iter_modules(robeval.pictures.kinds.__path__, "robeval.pictures.kinds."):
-        importlib.import_module(module.name)
-    return dict(sorted(_CATALOG.items()))
+    return _CATALOG.all()
 
 
 def find(name: str) -> Entry:
@@ -73,10 +67,7 @@ def find(name: str) -> Entry:
     Raises:
         UserError: there is none.
     """
-    known = catalog()
-    if name not in known:
-        raise UserError(f"there is no picture '{name}'", where="show", fix=nearest(name, known))
-    return known[name]
+    return _CATALOG.find(name, "show")
 
 
 def resolved(entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from robeval import api, measuring
 from robeval.errors import Problems, UserError, raise_together
 from robeval.ledger.store import Ledger
 from robeval.pictures.content import Content
-from robeval.pictures.records import Records
+from robeval.pictures.records import Records, Wanted
 from robeval.pictures.registry import Entry, find, resolved
 from robeval.pictures.sight import Sight
 from robeval.suites import load as suites
@@ -19,20 +19,13 @@ from robeval.values.threat import ThreatModel
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Request(Wanted):
     """What is to be shown, of what and how; each kind takes some of these.
 
     Attributes:
-        n: for kinds about a ledger: only rows about so many samples.
-        sample: which images, for the other kinds; those of the kind if None.
+        sample: which images, for kinds that are not about a ledger; those of the kind if None.
     """
 
-    models: tuple[str, ...] = ()
-    suite: str | None = None
-    dataset: str | None = None
-    split: str | None = None
-    n: int | None = None
-    seed: int | None = None
     data: str | None = None
     sample: str | None = None
     checkpoint: Path | None = None
@@ -56,8 +49,7 @@ def content(name: str, params: Mapping[str, Any], asked: Request, out: Path) -> 
     keywords = resolved(entry, params)
     ledger = Ledger(out)
     if entry.about == "ledger":
-        records = Records(ledger, asked.models, asked.suite, asked.dataset, asked.split, asked.n, asked.seed)
-        shown: Content = entry.function(records, **keywords)
+        shown: Content = entry.function(Records(ledger, asked), **keywords)
         return shown, tuple(ledger.notes())
     sight = _sight(entry, keywords, asked, ledger)
     shown = entry.function(sight, **keywords)

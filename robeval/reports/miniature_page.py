@@ -37,6 +37,8 @@ class Outcome:
     @property
     def verdict(self) -> str:
         """In a word."""
+        if not self.values:
+            return "not measured"
         return "pass" if self.passed else "FAIL"
 
 

@@ -1,16 +1,14 @@
 """Which training methods there are."""
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-import robeval.train.methods
 from robeval.ops.problem import Problem
+from robeval.values.catalog import Catalog, headline
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class Entry:
     @property
     def summary(self) -> str:
         """The first line of its docstring."""
-        return (self.function.__doc__ or "").strip().splitlines()[0]
+        return headline(self.function)
 
     def loss(self, problem: Problem, net: nn.Module, course: Course, params: Mapping[str, Any]) -> Tensor:
         """The mean loss over the batch, a scalar with a graph to the weights."""
@@ -75,16 +73,14 @@ class Entry:
 
 Function = TypeVar("Function", bound=Callable[..., Tensor])
 
-_CATALOG: dict[str, Entry] = {}
+_CATALOG: Catalog[Entry] = Catalog("robeval.train.methods", "training method")
 
 
 def method(name: str, *, paper: str = "", norms: tuple[str, ...] = ("linf", "l2")) -> Callable[[Function], Function]:
     """Enter a function `(problem, net, *, ...) -> loss` into the catalog under `name`; see `Method` and `Entry`."""
 
     def enter(function: Function) -> Function:
-        if name in _CATALOG:
-            raise ValueError(f"two training methods are called {name!r}")
-        _CATALOG[name] = Entry(name, function, paper, norms)
+        _CATALOG.enter(name, Entry(name, function, paper, norms))
         return function
 
     return enter
@@ -92,6 +88,4 @@ def method(name: str, *, paper: str = "", norms: tuple[str, ...] = ("linf", "l2"
 
 def catalog() -> dict[str, Entry]:
     """Every training method by name."""
-    for module in pkgutil.iter_modules(robeval.train.methods.__path__):
-        importlib.import_module(f"robeval.train.methods.{module.name}")
-    return dict(sorted(_CATALOG.items()))
+    return _CATALOG.all()

@@ -73,7 +73,7 @@ def test_a_suite_is_run_and_its_verdicts_are_measured(robeval):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("lipshitz",), "there is no measure 'lipshitz'. Did you mean 'lipschitz'?"),
+        (("lipshitz",), "unknown measure 'lipshitz'. Did you mean 'lipschitz'?"),
         (("theory", "tsipra"), "Did you mean 'tsipras'?"),
         (("lipschitz", "--model", "small"), "Missing option '--eps'"),
         (("lipschitz", "--model", "small", "--eps", "big"), "'eps' is 'big', expected a number above 0"),

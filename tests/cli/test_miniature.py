@@ -65,6 +65,19 @@ def test_it_trains_attacks_and_checks_and_does_nothing_twice(robeval, own):
     assert Path("page.md").read_text() == page
 
 
+def test_of_models_that_were_not_asked_for_nothing_is_expected(robeval, own):
+    own(OWN.replace('like = "madry_digits"', "") + SECOND)
+    asked = ("miniature", "--seeds", "1", "--workers", "1", "--out", "mini", "--only", "mini_trades1")
+    said = robeval(*asked)
+    assert said.code == 0, said
+    assert "| two can read | mini_trades2_digits clean | at least 5 |" in said.out
+    assert "| not measured |" in said.out
+    own(OWN.replace("at_least = 5", "at_least = 101") + SECOND)
+    unmet = robeval(*asked)
+    assert unmet.code == 1
+    assert "1 expectations are not met" in unmet.err
+
+
 def test_what_cannot_be_trained_is_said_and_fails(own, tmp_path):
     own(OWN + SECOND)
     done = miniature_work.do(Task("mini_trades2_digits", 1, tmp_path, {}))

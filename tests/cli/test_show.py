@@ -170,7 +170,7 @@ def test_without_matplotlib_nothing_runs(refused, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("gradient",), "there is no picture 'gradient'. Did you mean 'gradients'?"),
+        (("gradient",), "unknown picture 'gradient'. Did you mean 'gradients'?"),
         (("gradients",), "Missing option '--model'"),
         (("gradients", "--model", "smal"), "Did you mean 'small'?"),
         (("gradients", "--model", "small", "--model", "small"), "a model is named twice"),

@@ -6,7 +6,7 @@ import pytest
 from robeval.errors import UserError
 from robeval.ledger.store import Ledger
 from robeval.pictures import registry
-from robeval.pictures.records import Records
+from robeval.pictures.records import Records, Wanted
 from robeval.values.cell import DataSlice
 from robeval.values.measurement import Finding, Measured, Question
 
@@ -43,7 +43,7 @@ def shown(tmp_path):
         for answer in answers:
             ledger.put_answer(answer)
         entry = registry.find(kind)
-        return entry.function(Records(ledger, **wanted), **registry.resolved(entry, params or {}))
+        return entry.function(Records(ledger, Wanted(**wanted)), **registry.resolved(entry, params or {}))
 
     return ask
 

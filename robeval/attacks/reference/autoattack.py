@@ -72,7 +72,7 @@ def apgd(problem: Problem, *, steps: Count = 100, loss: Literal["ce", "dlr"] = "
     from pyautoattack.autopgd_base import APGDAttack
 
     wide = problem.threat.norm == "l1"
-    given = {**_given(problem), "n_iter": steps, "loss": loss, "rho": rho, "use_largereps": wide}
+    given = _given(problem, n_iter=steps, loss=loss, rho=rho, use_largereps=wide)
     return in_ball(problem, lambda model, x, y: APGDAttack(model, **given, seed=torch.initial_seed()).perturb(x, y))
 
 
@@ -101,8 +101,8 @@ def apgd_targeted(
     """
     from pyautoattack.autopgd_base import APGDAttack_targeted
 
-    given = {**_given(problem), "n_iter": steps, "n_target_classes": targets or TARGETS, "rho": rho}
-    given |= {"use_largereps": problem.threat.norm == "l1"}
+    wide = problem.threat.norm == "l1"
+    given = _given(problem, n_iter=steps, n_target_classes=targets or TARGETS, rho=rho, use_largereps=wide)
 
     def work(model: Subject, x: Tensor, y: Tensor) -> Tensor:
         return APGDAttack_targeted(model, **given, seed=torch.initial_seed()).perturb(x, y)
@@ -132,14 +132,7 @@ def fab(
     """
     from pyautoattack.fab_pt import FABAttack_PT
 
-    given = {
-        **_given(problem),
-        "eps": _radius(problem),
-        "n_iter": steps,
-        "alpha_max": alpha_max,
-        "eta": eta,
-        "beta": beta,
-    }
+    given = _given(problem, eps=_radius(problem), n_iter=steps, alpha_max=alpha_max, eta=eta, beta=beta)
     again = problem.noise.restart > 0
     return minimised(problem, lambda model, x, y: FABAttack_PT(model, **given).attack_single_run(x, y, again))
 
@@ -170,14 +163,7 @@ def fab_targeted(
     """
     from pyautoattack.fab_pt import FABAttack_PT
 
-    given = {
-        **_given(problem),
-        "eps": _radius(problem),
-        "n_iter": steps,
-        "alpha_max": alpha_max,
-        "eta": eta,
-        "beta": beta,
-    }
+    given = _given(problem, eps=_radius(problem), n_iter=steps, alpha_max=alpha_max, eta=eta, beta=beta)
     again = problem.noise.restart > 0
 
     def work(model: Subject, x: Tensor, y: Tensor) -> Tensor:
@@ -210,7 +196,7 @@ def square(problem: Problem, *, queries: Count = 5000, p_init: PositiveShare = 0
     """`SquareAttack`. Cost: at most `queries` + 3 forwards."""
     from pyautoattack.square import SquareAttack
 
-    given = {**_given(problem), "n_queries": queries, "p_init": p_init, "resc_schedule": rescale}
+    given = _given(problem, n_queries=queries, p_init=p_init, resc_schedule=rescale)
     return in_ball(problem, lambda model, x, y: SquareAttack(model, **given, seed=torch.initial_seed()).perturb(x, y))
 
 
@@ -245,5 +231,5 @@ def _radius(problem: Problem) -> float | None:
     return problem.threat.eps if math.isfinite(problem.threat.eps) else None
 
 
-def _given(problem: Problem) -> dict[str, Any]:
-    return {"norm": NORMS[problem.threat.norm], "eps": problem.threat.eps, "device": problem.x.device}
+def _given(problem: Problem, **own: Any) -> dict[str, Any]:
+    return {"norm": NORMS[problem.threat.norm], "eps": problem.threat.eps, "device": problem.x.device} | own

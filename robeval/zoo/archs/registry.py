@@ -1,22 +1,20 @@
 """Which network families there are."""
 
-import importlib
-import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import nn
 
-import robeval.zoo.archs
-from robeval.errors import UserError, nearest, raise_together
+from robeval.errors import raise_together
+from robeval.values.catalog import Catalog
 from robeval.values.parameters import resolve
 
 Build = Callable[..., nn.Module]
 Shapes = Mapping[str, tuple[int, ...]]
 Settings = Callable[[Shapes], Iterable[Mapping[str, Any]]]
 
-_CATALOG: dict[str, Build] = {}
+_CATALOG: Catalog[Build] = Catalog("robeval.zoo.archs", "architecture")
 _SETTINGS: dict[str, Settings] = {}
 
 
@@ -32,9 +30,7 @@ def arch(name: str, settings: Settings = lambda _: [{}]) -> Callable[[Build], Bu
     """
 
     def enter(build: Build) -> Build:
-        if name in _CATALOG:
-            raise ValueError(f"two network families are called {name!r}")
-        _CATALOG[name] = build
+        _CATALOG.enter(name, build)
         _SETTINGS[name] = settings
         return build
 
@@ -43,9 +39,7 @@ def arch(name: str, settings: Settings = lambda _: [{}]) -> Callable[[Build], Bu
 
 def catalog() -> dict[str, Build]:
     """Every network family by name."""
-    for module in pkgutil.iter_modules(robeval.zoo.archs.__path__):
-        importlib.import_module(f"robeval.zoo.archs.{module.name}")
-    return dict(sorted(_CATALOG.items()))
+    return _CATALOG.all()
 
 
 def settings(name: str, shapes: Shapes) -> list[Mapping[str, Any]]:
@@ -68,9 +62,7 @@ def build(name: str, params: Mapping[str, Any], shape: tuple[int, int, int], num
     Raises:
         UserError: unknown family or keyword, a value that does not fit, or a shape it cannot take.
     """
-    known = catalog()
-    if name not in known:
-        raise UserError(f"unknown architecture '{name}'", where=where, fix=nearest(name, known))
-    keywords, problems = resolve(known[name], params, f"{where}: [network] {name}")
+    family = _CATALOG.find(name, where)
+    keywords, problems = resolve(family, params, f"{where}: [network] {name}")
     raise_together(problems)
-    return known[name](shape, num_classes, **keywords)
+    return family(shape, num_classes, **keywords)

@@ -1,14 +1,12 @@
 """Which formats of files of weights there are, and telling them apart."""
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import robeval.zoo.formats
 from robeval import shelf
 from robeval.errors import UserError
+from robeval.values.catalog import Catalog
 from robeval.zoo.formats.refusals import SAFE
 
 HEAD = 512  # bytes of a file that tell most formats
@@ -30,7 +28,7 @@ class Format:
     read: Callable[[Path], object]
 
 
-_CATALOG: dict[str, Format] = {}
+_CATALOG: Catalog[Format] = Catalog("robeval.zoo.formats", "format")
 
 
 def file_format(
@@ -39,9 +37,7 @@ def file_format(
     """Enter a reading function under `name`."""
 
     def enter(read: Callable[[Path], object]) -> Callable[[Path], object]:
-        if name in _CATALOG:
-            raise ValueError(f"two formats are called {name!r}")
-        _CATALOG[name] = Format(name, begins, read)
+        _CATALOG.enter(name, Format(name, begins, read))
         return read
 
     return enter
@@ -49,9 +45,7 @@ def file_format(
 
 def catalog() -> dict[str, Format]:
     """Every format by name."""
-    for module in pkgutil.iter_modules(robeval.zoo.formats.__path__):
-        importlib.import_module(f"robeval.zoo.formats.{module.name}")
-    return dict(sorted(_CATALOG.items()))
+    return _CATALOG.all()
 
 
 def of(path: Path) -> Format:
