@@ -21,24 +21,24 @@ eps = 0.1
 use = "clean"
 
 [[attack]]
-id = "pgd60"
+id = "pgd30"
 use = "pgd"
-steps = 60
+steps = 30
 step_size = 0.01
 
 [[attack]]
 id = "pgd_any"
 use = "pgd"
-steps = 20
+steps = 10
 step_size = 0.02
-restarts = 5
+restarts = 3
 select = "any"
 
 [[attack]]
 id = "pgd_l2"
 use = "pgd"
 threat = { norm = "l2", eps = 0.5 }
-steps = 40
+steps = 20
 step_size = 0.05
 select = "best"
 
@@ -46,13 +46,13 @@ select = "best"
 id = "cascade"
 attacks = [
     { use = "fgsm" },
-    { use = "pgd", steps = 300, step_size = 0.02 },
+    { use = "pgd", steps = 150, step_size = 0.02 },
     { use = "pgd", steps = 20, step_size = 0.02, loss = "margin" },
 ]
 """
 SAMPLES = 120
 CELLS = 7 * SAMPLES // 30
-KILLS = 3
+KILLS = 2
 
 
 @pytest.fixture
