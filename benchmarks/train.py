@@ -15,12 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-import torch.nn.functional as F
+from plain_training import PLAIN
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -58,74 +59,23 @@ class Setting:
     step_size: float
 
     def keywords(self, method: str) -> dict[str, Any]:
-        """What a card says of a method: those of its keywords that are here."""
-        given = {"steps": self.steps, "step_size": self.step_size}
-        own = catalog()[method].function.__annotations__
-        kept = {key: value for key, value in given.items() if key in own and method != "fast"}
-        return kept | ({"norm": "linf", "eps": self.eps} if catalog()[method].adversarial else {})
+        """What a card says of a method; one that is meant with one or two steps keeps these."""
+        entry = catalog()[method]
+        own = signature(entry.function).parameters
+        found: dict[str, Any] = {"norm": "linf", "eps": self.eps} if entry.adversarial else {}
+        steps = own["steps"].default if "steps" in own and own["steps"].default in (1, 2) else self.steps
+        if "steps" in own:
+            found["steps"] = steps
+        if "step_size" in own and own["step_size"].default is Parameter.empty:
+            found["step_size"] = self.eps if steps == 1 else self.step_size
+        return found
 
 
 # ── plain loops ──
 
 
-def inner(
-    net: nn.Module, start: Tensor, x: Tensor, how: Setting, loss: Callable[[Tensor], Tensor], live: bool
-) -> Tensor:
-    adv = start
-    for _ in range(how.steps):
-        adv = adv.detach().requires_grad_()
-        value = loss(net(adv))
-        if live:
-            value.backward()
-            slope = adv.grad
-        else:
-            (slope,) = torch.autograd.grad(value, adv)
-        adv = adv.detach() + how.step_size * slope.sign()
-        adv = torch.min(torch.max(adv, x - how.eps), x + how.eps).clamp(0, 1)
-    return adv
-
-
-def natural(net: nn.Module, x: Tensor, y: Tensor, how: Setting, live: bool) -> Tensor:
-    return F.cross_entropy(net(x), y)
-
-
-def madry(net: nn.Module, x: Tensor, y: Tensor, how: Setting, live: bool) -> Tensor:
-    start = (x + how.eps * (2 * torch.rand_like(x) - 1)).clamp(0, 1)
-    return F.cross_entropy(net(inner(net, start, x, how, lambda logits: F.cross_entropy(logits, y), live)), y)
-
-
-def trades(net: nn.Module, x: Tensor, y: Tensor, how: Setting, live: bool) -> Tensor:
-    net.eval()
-    adv = inner(net, near(x), x, how, lambda logits: divergence(logits, net(x)), live)
-    net.train()
-    return F.cross_entropy(net(x), y) + BETA * divergence(net(adv), net(x)) / len(x)
-
-
-def mart(net: nn.Module, x: Tensor, y: Tensor, how: Setting, live: bool) -> Tensor:
-    net.eval()
-    adv = inner(net, near(x), x, how, lambda logits: F.cross_entropy(logits, y), live)
-    net.train()
-    clean, changed = net(x), net(adv)
-    p, q = clean.softmax(dim=1), changed.softmax(dim=1)
-    rival = q.scatter(1, y[:, None], 0.0).amax(dim=1)
-    boosted = F.cross_entropy(changed, y) - (1.0001 - rival).log().mean()
-    apart = F.kl_div((q + 1e-12).log(), p, reduction="none").sum(dim=1)
-    return boosted + BETA * (apart * (1.0000001 - p.gather(1, y[:, None]).squeeze(1))).mean()
-
-
-def near(x: Tensor) -> Tensor:
-    return x + 0.001 * torch.randn_like(x)
-
-
-def divergence(logits: Tensor, clean: Tensor) -> Tensor:
-    return F.kl_div(F.log_softmax(logits, dim=1), F.softmax(clean, dim=1), reduction="sum")
-
-
-PLAIN = {"natural": natural, "madry": madry, "trades": trades, "mart": mart}
-
-
-def plain(method: str, how: Setting, epochs: int, live: bool) -> nn.Module:
-    torch.manual_seed(0)
+def plain(method: str, how: Setting, epochs: int, live: bool, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
     x, y = how.samples.slice(0, len(how.samples))
     net = build("small_cnn", how.network, how.samples.shape, how.samples.num_classes, "").train()
     optimiser = torch.optim.Adam(net.parameters(), lr=RATE)
@@ -141,9 +91,9 @@ def plain(method: str, how: Setting, epochs: int, live: bool) -> nn.Module:
 # ── robeval's ──
 
 
-def ours(method: str, how: Setting, epochs: int, keywords: dict[str, Any]) -> nn.Module:
+def ours(method: str, how: Setting, epochs: int, keywords: dict[str, Any], seed: int = 0) -> nn.Module:
     training = {"method": method, **keywords, "epochs": epochs, "batch_size": BATCH, "optimiser": "adam"}
-    training |= {"learning_rate": RATE, "channels_last": True, "threads": 1}
+    training |= {"learning_rate": RATE, "channels_last": True, "threads": 1, "seed": seed}
     card = ModelCard("it", "It", how.samples.dataset, Network("small_cnn", how.network), training=training)
     with tempfile.TemporaryDirectory() as folder:
         path = train(card, how.samples, Path(folder), CPU, lambda epoch: None)
@@ -153,12 +103,12 @@ def ours(method: str, how: Setting, epochs: int, keywords: dict[str, Any]) -> nn
 # ── the tables ──
 
 
-def accuracies(net: nn.Module, test: Samples, how: Setting) -> str:
-    """Clean / PGD-20, in %."""
+def accuracies(net: nn.Module, test: Samples, how: Setting) -> Tensor:
+    """Clean and under PGD-20, in %, float64 (2,)."""
     x, y = test.slice(0, len(test))
     problem = Problem(Microbatches(net, BATCH), x, y, ThreatModel("linf", how.eps), Noise(0, "test", 0, range(len(y))))
     adv = climb(problem, problem.random_point(clip=True), cross_entropy, steps=20, step_size=how.eps / 8)
-    return " / ".join(f"{100 * (problem.logits(each).argmax(dim=1) == y).double().mean():.1f}" for each in (x, adv))
+    return torch.stack([100 * (problem.logits(each).argmax(dim=1) == y).double().mean() for each in (x, adv)])
 
 
 def speeds(how: Setting, rounds: int, *contestants: Callable[[], object]) -> list[float]:
@@ -186,10 +136,18 @@ def beside(method: str, how: Setting, rounds: int) -> tuple[str, ...]:
     return (method, how.samples.dataset, *(f"{speed:.0f}" for speed in found), *ratios)
 
 
-def learnt(method: str, how: Setting, epochs: int, test: Samples) -> tuple[str, str, str]:
-    """What ours and the plain loop have learnt."""
-    made = ours(method, how, epochs, how.keywords(method)), plain(method, how, epochs, live=False)
-    return method, accuracies(made[0], test, how), accuracies(made[1], test, how)
+def learnt(method: str, how: Setting, epochs: int, test: Samples, seeds: int) -> tuple[str, ...]:
+    """What ours and the plain loop have learnt: clean and PGD-20 accuracy, mean and standard deviation over seeds."""
+    keywords = how.keywords(method)
+    sides: list[Callable[[int], nn.Module]] = [
+        lambda seed: ours(method, how, epochs, keywords, seed),
+        lambda seed: plain(method, how, epochs, live=False, seed=seed),
+    ]
+    cells = []
+    for side in sides:
+        found = torch.stack([accuracies(side(seed), test, how) for seed in range(seeds)])  # (seeds, 2)
+        cells += [f"{mean:.1f} ± {apart:.1f}" for mean, apart in zip(found.mean(0), found.std(0), strict=True)]
+    return method, *cells
 
 
 def alone(method: str, how: Setting) -> tuple[str, str]:
@@ -207,8 +165,9 @@ def alone(method: str, how: Setting) -> tuple[str, str]:
 @click.option("--data-root", type=click.Path(path_type=Path), help="Where MNIST is; without it only digits are run.")
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--images", default=256, show_default=True, help="Of MNIST.")
-@click.option("--epochs", default=10, show_default=True, help="After which accuracies are compared, on the digits.")
-def main(data_root: Path | None, rounds: int, images: int, epochs: int) -> None:
+@click.option("--epochs", default=25, show_default=True, help="After which accuracies are compared, on the digits.")
+@click.option("--seeds", default=3, show_default=True, help="Over which accuracies are averaged; 0 leaves them out.")
+def main(data_root: Path | None, rounds: int, images: int, epochs: int, seeds: int) -> None:
     """Print images a second, their ratios, and what the networks have learnt."""
     torch.set_num_threads(1)
     console = Console(width=120)
@@ -222,14 +181,15 @@ def main(data_root: Path | None, rounds: int, images: int, epochs: int) -> None:
     if data_root:
         whole = datasets.load("mnist", "train", (data_root,))
         some = datasets.given("mnist", "train", whole.x[:images], whole.y[:images])
-        rows += [beside(method, Setting(some, {}, 0.3, 10, 0.04), rounds) for method in ("madry", "trades")]
+        rows += [beside(method, Setting(some, {}, 0.3, 10, 0.04), rounds) for method in ("madry", "mart", "trades")]
     header = ("method", "data", "images/s", "plain", "backward()", "faster than plain", "than backward()")
     show(f"Training, torch {torch.__version__}, 1 thread", header, rows)
     show("Every method, digits", ("method", "images/s"), [alone(method, digits) for method in catalog()])
-    if epochs:
+    if seeds:
         test = datasets.load("digits", "test")
-        rows = [learnt(method, digits, epochs, test) for method in ("madry", "trades")]
-        show(f"Clean / PGD-20 accuracy in %, digits, {epochs} epochs", ("method", "robeval", "plain"), rows)
+        rows = [learnt(method, digits, epochs, test, seeds) for method in ("madry", "trades", "mart")]
+        header = ("method", "clean", "PGD-20", "plain: clean", "plain: PGD-20")
+        show(f"Accuracy in %, digits, {epochs} epochs, mean ± standard deviation of {seeds} seeds", header, rows)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What all tests share: no files of the user, and the real data where there are any."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -25,12 +26,21 @@ def same_draws_in_every_run():
     np.random.seed(0)
 
 
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory):
+    """Empty folders, each in a folder of its own: pytest's would look at all that there are to number the next."""
+    place = tmp_path_factory.mktemp("caches")
+    return (place / str(number) / "cache" for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def nothing_of_the_user(monkeypatch, tmp_path_factory):
+def nothing_of_the_user(monkeypatch, caches):
     """Tests find no cards, caches and data but their own, and ask nobody on the web."""
     for name in ("ROBEVAL_HOME", "ROBEVAL_DATA"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ROBEVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    cache = next(caches)
+    cache.mkdir(parents=True)
+    monkeypatch.setenv("ROBEVAL_CACHE", str(cache))
     monkeypatch.setenv("ROBEVAL_OFFLINE", "1")
 
 
