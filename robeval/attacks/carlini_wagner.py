@@ -40,6 +40,8 @@ def carlini_wagner(
     down to 1/256 of the pixel range, each failure doubles c, and every run goes on from the last success. What counts
     is the nearest image of another class. Defaults for l2 are those of the library of the TRADES experiments, for l-inf
     of the paper's code.
+    Measured: never nearer than the exact least distance, and at most 2 times as far on a linear model, 8 times on a
+    network of 5 hidden units, plus 0.005.
     Cost: at most `steps` * `searches` forwards and backwards and a forward; l-inf: `steps` * (`searches` + 53).
 
     Parameters:
