@@ -13,7 +13,7 @@ from robeval.ops.losses import hinged_margin
 from robeval.ops.microbatch import by_row
 from robeval.ops.nearest import Nearest
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Count, NotNegative, Positive
+from robeval.values.parameters import Count, NotNegative, Rate, Weight
 
 ADAM_EPS = 1e-7
 LEAST_TAU = 1 / 256  # of the range of a pixel: less cannot be seen in 8 bits
@@ -25,9 +25,9 @@ def carlini_wagner(
     problem: Problem,
     *,
     steps: Count = 1000,
-    step_size: Positive = 0.005,
+    step_size: Rate = 0.005,
     searches: Count | None = None,
-    initial_c: Positive | None = None,
+    initial_c: Weight | None = None,
     kappa: NotNegative = 0.0,
     abort_early: bool = True,
 ) -> Tensor:
