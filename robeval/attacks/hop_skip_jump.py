@@ -35,6 +35,8 @@ def hop_skip_jump(
     again. So that an image's queries do not depend on its neighbours, all starts and 10 lengths of every jump are asked
     for. An image for which every start is classified correctly is given up and stays as it is. Defaults are those of
     the released code but for `tries`.
+    Measured: never nearer than the exact least distance, and at most 2.5 times as far on a linear model, 20 times on a
+    network of 5 hidden units, after 4 steps.
     Cost with d = 784: about 18,300 forwards, 17,145 of them for normals.
 
     Parameters:

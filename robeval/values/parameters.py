@@ -50,6 +50,8 @@ Share = Annotated[float, Bound(0, high=1)]
 PositiveShare = Annotated[float, Bound(0, open=True, high=1)]
 Distance = Annotated[float, Length(FINEST)]
 Change = Annotated[float, Bound(FINEST, high=1)]  # of one pixel
+Rate = Annotated[float, Bound(FINEST)]  # of steps in an unbounded space that pixels are mapped to with slopes up to 1
+Weight = Annotated[float, Bound(FINEST)]  # of a loss against a squared distance: by less, slopes of 1 move no pixel
 
 
 def resolve(

@@ -78,6 +78,10 @@ CHEAP = {
     "square": {"queries": 12},
 }
 
+# By which share of eps a linear model may be missed: APGD in l1 may end with two pixels changed instead of one, in its
+# authors' code too; see test_apgd.py.
+SHORT = {("apgd", "l1"): 0.13, ("apgd_targeted", "l1"): 0.13}
+
 
 # ── what to call an attack with ──
 
@@ -272,6 +276,30 @@ def test_slices_of_64_and_all_give_the_same_verdicts(name, norm):
     assert same(whole, glued(first, second))
 
 
+class Double(torch.nn.Module):
+    """Another model in float64, so that the float32 logits are the same whatever order of additions kernels take."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model.double()
+
+    def forward(self, x):
+        return self.model(x.double()).float()
+
+
+@every_attack
+def test_microbatches_of_1_and_7_and_64_give_the_same_verdicts(name, norm):
+    """For a model that rounds each row alike in any number of them, nothing of ours depends on that number."""
+    model, x, y = tiny(9)
+    found = [
+        run_cell(the_cell(name, norm, 9, steps=4, select="any"), Microbatches(Double(model), size), x, y)
+        for size in (1, 7, 64)
+    ]
+    assert same(found[0], found[1])
+    assert same(found[0], found[2])
+    assert found[0].attacked.sum() == 7
+
+
 def glued(*parts):
     columns = [each.columns() for each in parts]
     return Verdicts(**{key: np.concatenate([each[key] for each in columns]) for key in columns[0]})
@@ -434,6 +462,48 @@ def test_shapes_of_images_and_heads(name, norm, shape, k):
     assert not (found.escaped | found.nonfinite).any()
 
 
+# ── models that are random ──
+
+
+class Noisy(torch.nn.Module):
+    """Another model whose logits are never the same twice."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        logits = self.model(x)
+        return logits + 0.2 * torch.randn_like(logits)
+
+
+@every_attack
+def test_a_random_model_is_attacked_on_average_and_the_same_way_for_the_same_seed(name, norm):
+    model, x, y = tiny(9)
+    found, again = (run(Noisy(model), x, y, name, norm, seed=3, eot=3, steps=4, select="any") for _ in range(2))
+    assert same(found, again)
+    assert not (found.escaped | found.nonfinite).any()
+    assert (found.distance[found.broken & found.attacked] <= np.float32(EPS[norm])).all()
+    assert (found.queries % 3 == 0).all()
+    assert (found.backwards % 3 == 0).all()
+    asked = Problem(
+        Microbatches(Noisy(model), ROWS), x, y, ThreatModel(norm, EPS[norm]), Noise(0, "test", 0, range(9)), eot=3
+    )
+    adv = CATALOG[name].function(asked, **params(name, EPS[norm], 4))
+    assert allowed(name, adv, x, asked.threat).all()
+
+
+@every_attack
+def test_averaging_over_passes_costs_that_many_times_as_much(name, norm):
+    """The average of two equal answers is that answer, bit for bit, so nothing but the passes may differ."""
+    model, x, y = tiny(9)
+    once, twice = (run(model, x, y, name, norm, eot=eot, steps=4, select="any") for eot in (1, 2))
+    assert np.array_equal(twice.queries, 2 * once.queries)
+    assert np.array_equal(twice.backwards, 2 * once.backwards)
+    assert same(twice, once, but=("queries", "backwards"))
+    assert once.queries.any() or name == "clean"
+
+
 # ── known answers ──
 
 
@@ -442,14 +512,15 @@ def test_shapes_of_images_and_heads(name, norm, shape, k):
 def test_a_linear_model_breaks_only_where_the_formula_says(name, norm, select, seed):
     """A two-class linear model is broken exactly where eps * ||w||_dual exceeds the difference of its logits.
 
-    No attack may claim more; those that climb a gradient inside the ball find all of it.
+    No attack may claim more; those that climb a gradient inside the ball find all of it, and so does FAB.
     """
     model = Linear(COLOUR, 2, seed, scale=0.5)
-    x = images(48, COLOUR, 0.35, 0.65, seed)
+    x = images(48, COLOUR, 0.45, 0.55, seed)
     y = classes(model, x)
     y[::12] = 1 - y[::12]
     margin = model.margin(x, y, norm)
     furthest = float(margin[margin.isfinite()].max())
+    assert furthest < 0.4, "no pixel can reach the border of the box, in l1 either, where one moves all the way"
     draw = np.random.default_rng([seed, len(name)])
     near = draw.choice(margin.sort().values.numpy()[12:36], 2) + np.array([-2e-5, 2e-5])  # about half are broken
     for eps in (*near, *draw.uniform(0, furthest, 2), 1e-4, furthest + 1e-3):
@@ -458,10 +529,9 @@ def test_a_linear_model_breaks_only_where_the_formula_says(name, norm, select, s
         assert clear.sum() > 40
         expected = (margin < (0 if name == "clean" else eps)).numpy()
         assert (found.broken <= expected)[clear].all()
-        if (
-            CATALOG[name].gradients and not CATALOG[name].minimal and furthest < 0.35
-        ):  # no pixel can reach the border of the box
-            assert np.array_equal(found.broken[clear], expected[clear])
+        if (CATALOG[name].gradients and not CATALOG[name].minimal) or name in ("fab", "fab_targeted"):
+            sure = clear & (margin < (1 - SHORT.get((name, norm), 0.0)) * eps).numpy()
+            assert found.broken[sure].all()
 
 
 @every_attack

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from doubles import COLOUR, Constant, ConvNet, Linear, classes, images, problem
-from exact import ReluNet, linear_distance, near_the_border, relu_distance
+from exact import linear_distance, near_the_border
 
 from robeval.attacks.deepfool import deepfool
 from robeval.values.threat import ThreatModel
@@ -24,9 +24,16 @@ def test_linear_models_are_solved_exactly_where_no_pixel_meets_the_box(norm, ove
         asked = problem(model, x, y, ANYWHERE[norm])
         adv = deepfool(asked, candidates=k, overshoot=1e-6, overshoot_at=overshoot_at)
         assert (classes(model, adv) != y).all()
-        further = asked.distance(adv) - linear_distance(model, x, y, norm)
+        best = linear_distance(model, x, y, norm)
+        further = asked.distance(adv) - best
         assert further.min() > -1e-6
         assert further.max() < 1.01e-4
+        stretched = asked.distance(
+            deepfool(problem(model, x, y, ANYWHERE[norm]), candidates=k, overshoot_at=overshoot_at)
+        )
+        far = best > 2e-3  # of a shorter way rounding is more than a share of 1e-4
+        assert far.sum() > 15
+        assert ((stretched / best - 1.02).abs() < 1e-4)[far].all(), "1 + the default overshoot"
 
 
 @every_norm
@@ -43,23 +50,6 @@ def test_two_classes_are_solved_exactly_in_the_corners_of_the_box_too(norm):
         further = asked.distance(adv) - best
         assert further.min() > -1e-6
         assert further.max() < slack
-
-
-@every_norm
-@pytest.mark.parametrize("overshoot_at", ENDS)
-def test_never_below_the_optimum_of_a_relu_network_and_mostly_near_it(norm, overshoot_at):
-    for seed in range(2):
-        model, x = ReluNet(seed=seed), near_the_border(24, (1, 2, 3), seed)
-        y = classes(model, x)
-        asked = problem(model, x, y, ANYWHERE[norm])
-        adv = deepfool(asked, overshoot_at=overshoot_at)
-        found = classes(model, adv) != y
-        best = relu_distance(model, x, y, norm)
-        ratio = (asked.distance(adv) / best)[found]
-        assert found.sum() > 0.8 * best.isfinite().sum()
-        assert (asked.distance(adv) - best)[found].min() > -1e-6
-        assert ratio.median() < 1.15
-        assert ratio.max() < 4, "a greedy walk may end at a far boundary"
 
 
 def test_overshoot_stretches_the_whole_move_or_each_step():

@@ -1,5 +1,8 @@
 """Our attacks against those of other libraries, step by step, on CIFAR-10 and MNIST networks that others released."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from doubles import classes, problem
@@ -11,6 +14,7 @@ from robeval.attacks.apgd_targeted import apgd_targeted
 from robeval.attacks.fab import fab_targeted
 from robeval.attacks.mifgsm import mifgsm
 from robeval.attacks.pgd import pgd
+from robeval.ops import geometry
 
 
 class Asked(Recorder):
@@ -34,6 +38,25 @@ def assert_together(way, other, rounding=0.0):
     assert (far.amax(dim=0) > 10 * rounding).sum() <= far.shape[1] // 16
 
 
+def assert_near(way, other, threat):
+    """The first steps are the same to 2 % of the radius, and three of four images stay within 10 % to the end.
+
+    Steps of other norms are rounded, and a deep network makes more of that with every step. Returns which images stay.
+    """
+    assert len(way) == len(other) > 4
+    far = torch.stack([geometry.distance(*points, threat.norm) for points in zip(way, other)]) / threat.eps
+    assert (far[:3] <= 0.02).all()
+    together = far.amax(dim=0) <= 0.1
+    assert together.float().mean() >= 0.75
+    return together
+
+
+def in_norm(threat, norm, x):
+    """A ball of another norm in which about as many images fall: less than the volume, as corners are out of reach."""
+    pixels = math.prod(x.shape[1:])
+    return replace(threat, norm=norm, eps=threat.eps * (0.5 * pixels**0.5 if norm == "l2" else 0.1 * pixels))
+
+
 def assert_same_fate(model, y, mine, other):
     """The same images break, some of them and not none."""
     broken = classes(model, other) != y
@@ -53,6 +76,41 @@ def test_pgd_as_foolbox(released):
     assert_together(mine.points, other.points)
 
 
+@pytest.mark.parametrize("library", ["foolbox", "torchattacks"])
+def test_pgd_in_l2_from_the_same_random_start(released, library, monkeypatch):
+    pytest.importorskip(library)
+    model, x, y, threat = released
+    threat = in_norm(threat, "l2", x)
+    mine, other, size = Asked(model), Asked(model.requires_grad_(False)), threat.eps / 4
+    asked = problem(mine, x, y, threat, len(x))
+    start = asked.random_point()
+    pgd(problem(mine, x, y, threat, len(x)), steps=6, step_size=size, clip_start=True)
+    (by_foolbox if library == "foolbox" else by_torchattacks)(other, x, y, threat.eps, size, start, monkeypatch)
+    assert_near(mine.points, other.points, threat)
+    assert (mine.points[0] != x).any()
+
+
+def by_foolbox(model, x, y, eps, size, start, monkeypatch):
+    import foolbox
+
+    attack = foolbox.attacks.L2ProjectedGradientDescentAttack(abs_stepsize=size, steps=6, random_start=True)
+    attack.get_random_start = lambda x0, eps: type(x0)(start)
+    network = foolbox.PyTorchModel(model.eval(), bounds=(0, 1), device="cpu")
+    attack.run(network, x, foolbox.Misclassification(y), epsilon=eps)
+
+
+def by_torchattacks(model, x, y, eps, size, start, monkeypatch):
+    """It draws a direction and a share of eps, and begins at their product."""
+    import torchattacks
+
+    change = start - x
+    share = change.flatten(1).norm(dim=1)[:, None, None, None] / eps
+    monkeypatch.setattr(torch.Tensor, "normal_", lambda *_: change.clone())
+    monkeypatch.setattr(torch.Tensor, "uniform_", lambda *_: share)
+    model.place = nn.Parameter(torch.zeros(1), requires_grad=False)
+    torchattacks.PGDL2(model.eval(), eps=eps, alpha=size, steps=6)(x, y)
+
+
 def test_mifgsm_as_torchattacks(released):
     torchattacks = pytest.importorskip("torchattacks")
     model, x, y, threat = released
@@ -70,6 +128,18 @@ def test_apgd_as_the_released_code(released, loss):
     other, their_way = theirs("APGDAttack", model, x, y, threat, loss=loss, n_iter=12)
     assert_together(way, their_way)
     assert_same_fate(model, y, mine, other)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_apgd_in_other_norms_as_the_released_code(released, norm):
+    model, x, y, threat = released
+    threat = in_norm(threat, norm, x)
+    mine, way = ours(apgd, model, x, y, threat, steps=10, parity="autoattack")
+    other, their_way = theirs("APGDAttack", model, x, y, threat, n_iter=10)
+    together = assert_near(way, their_way, threat)
+    broken = classes(model, other) != y
+    assert broken.any()
+    assert torch.equal((classes(model, mine) != y)[together], broken[together])
 
 
 def test_targeted_apgd_as_the_released_code(released):

@@ -167,6 +167,14 @@ def test_the_released_code_takes_the_same_steps_on_mnist(monkeypatch, trades, no
     assert used.max() == 61
 
 
+@pytest.mark.parametrize("released", ["advertorch_lenet5_adv", "oval_base"], indirect=True)
+def test_the_released_code_takes_the_same_steps_on_networks_that_others_released(monkeypatch, released):
+    model, x, y, threat = released
+    used = assert_same_run(monkeypatch, model, x, y, "linf", threat.eps, 60, strays=0)
+    assert (used < 61).any()
+    assert used.max() == 61
+
+
 # ── without it ──
 
 

@@ -396,6 +396,15 @@ def test_a_step_longer_than_any_way_is_refused():
             for use in ("mifgsm_search", "mifgsm", "multi_targeted")
         ),
         *((use, "step_size", 1e-30, "a number at least 2^-24") for use in ("torchattacks.mifgsm", "foolbox.mifgsm")),
+        *(
+            (use, "step_size", 1e-30, "a number at least 2^-24")
+            for use in ("carlini_wagner", "torchattacks.carlini_wagner", "foolbox.carlini_wagner")
+        ),
+        *(
+            (use, "initial_c", 1e-30, "a number at least 2^-24")
+            for use in ("carlini_wagner", "foolbox.carlini_wagner", "lbfgs")
+        ),
+        ("lbfgs", "precision", 1e-30, "a number at least 2^-24"),
         ("deepfool", "overshoot", 50, "a number at least 0 and at most 1"),
         ("foolbox.deepfool", "overshoot", 50, "a number at least 0 and at most 1"),
         ("foolbox.deepfool", "candidates", 1, "a whole number at least 2"),

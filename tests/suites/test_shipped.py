@@ -89,3 +89,10 @@ def test_white_box_suites_have_every_attack_that_needs_gradients(data, norm):
         if entry.gradients and not entry.library and (norm in entry.norms or entry.minimal)
     }
     assert used - {"clean"} == wanted
+
+
+@pytest.mark.parametrize("data", ["digits", "mnist", "cifar10"])
+def test_reference_suites_have_every_attack_of_other_libraries(data):
+    used = {spec.use for chain in suites.load(f"reference_{data}_linf").chains for spec in chain.attacks}
+    wanted = {name for name, entry in registry.catalog().items() if entry.library}
+    assert used - {"clean"} == wanted - {"autoattack.standard"}, "whose parts are there as a chain"

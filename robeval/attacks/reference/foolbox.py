@@ -9,7 +9,7 @@ from robeval.attacks.reference.adapter import Subject, in_ball, minimised
 from robeval.attacks.registry import at_its_start, attack, never
 from robeval.ops.geometry import per_row
 from robeval.ops.problem import Problem
-from robeval.values.parameters import Bound, Count, Distance, NotNegative, Positive, Share
+from robeval.values.parameters import Bound, Count, Distance, NotNegative, Positive, Rate, Share, Weight
 
 NORMS = {"linf": "Linf", "l2": "L2"}
 
@@ -139,9 +139,9 @@ def carlini_wagner(
     problem: Problem,
     *,
     steps: Count = 1000,
-    step_size: Positive = 0.005,
+    step_size: Rate = 0.005,
     searches: Count | None = None,
-    initial_c: Positive | None = None,
+    initial_c: Weight | None = None,
     kappa: NotNegative = 0.0,
     abort_early: bool = True,
 ) -> Tensor:

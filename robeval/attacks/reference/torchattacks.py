@@ -13,7 +13,7 @@ from robeval.errors import UserError
 from robeval.ops.losses import too_few_classes
 from robeval.ops.problem import Problem
 from robeval.ops.targets import how_many
-from robeval.values.parameters import Bound, Change, Count, Distance, NotNegative, Positive, PositiveShare, Share
+from robeval.values.parameters import Bound, Change, Count, Distance, NotNegative, PositiveShare, Rate, Share
 
 NORMS = {"linf": "Linf", "l2": "L2"}
 TARGETS = 9
@@ -215,7 +215,7 @@ def spsa(
     "aborted at once",
 )
 def carlini_wagner(
-    problem: Problem, *, steps: Count = 1000, step_size: Positive = 0.005, kappa: NotNegative = 0.0
+    problem: Problem, *, steps: Count = 1000, step_size: Rate = 0.005, kappa: NotNegative = 0.0
 ) -> Tensor:
     """`CW`, which has one constant c = 1 instead of a search. Cost: at most `steps` forwards and backwards."""
     import torchattacks
