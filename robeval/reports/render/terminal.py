@@ -9,7 +9,7 @@ from rich.text import Text
 
 from robeval.values.table import Table
 
-_NUMBER = re.compile(r"[+-]?\d")
+_NUMBER = re.compile(r"[+-]?\d[\d.,e/%+-]*(?: |$)")  # a formula may begin with one, and is folded
 _SHORT = 24  # letters: a number with its interval, or a name
 
 
