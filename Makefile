@@ -24,7 +24,7 @@ tables: $(VENV)/.demo
 	mv runs/papers.md docs/results/papers.md
 
 tables-data: $(VENV)/.demo
-	for table in yang_table1 yang_theorem4_2 tsipras_table5; do $(TABLE) $$table --run --out runs/tables || exit 1; done
+	for table in yang_table1 yang_theorem4_2 tsipras_table5 tsipras_figure5; do $(TABLE) $$table --run --out runs/tables || exit 1; done
 	$(TABLE) trades_table6 --run --limit 1000 --out runs/tables
 	$(TABLE) trades_table5 --run --limit 100 --out runs/tables
 	$(BIN)/robeval run --suite trades_mnist_pgd40 --model trades_mnist --out runs/tables

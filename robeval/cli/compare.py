@@ -33,7 +33,7 @@ def command(one: str, other: str, out: Path) -> None:
     found = duel.table(measure.boards(ledger, plans), one, other)
     if not found.rows:
         raise UserError(
-            f"'{one}' and '{other}' have no complete worst case on the same samples",
+            f"'{one}' and '{other}' have no complete worst case on the same samples with the same seed",
             where=f"ledger {out}",
             fix=f"Run `robeval run --suite SUITE --model {one} --model {other} --out {out}`.",
         )

@@ -82,7 +82,7 @@ def show(table: str, form: str, options: Options) -> None:
         paper = papers.load(table)
         failed = _run([paper], options)
         known = _known(paper.asks(options.scale), options.out)
-        entries = compare(paper, *known, options.scale, lambda ask: whole(ask, options.seed))
+        entries = compare(paper, *known, options.scale, lambda ask: whole(ask, options.seed), options.seed)
         _print(paper, entries, options.scale, Missing(paper, options), form)
         if not any((options.out / name).is_dir() for name in ("plans", "measures")):
             click.echo(f"robeval: there is no ledger in {options.out}; with --run, the command makes one", err=True)
@@ -105,7 +105,7 @@ def page(options: Options) -> None:
         failed = _run(tables, options)
         known = _known([ask for table in tables for scale in SCALES for ask in table.asks(scale)], options.out)
         found = {
-            scale: [compare(each, *known, scale, lambda ask: whole(ask, options.seed)) for each in tables]
+            scale: [compare(each, *known, scale, lambda ask: whole(ask, options.seed), options.seed) for each in tables]
             for scale in SCALES
         }
         click.echo(paper_page.page(tables, found["paper"], found["digits"]), nl=False)

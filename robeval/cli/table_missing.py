@@ -15,6 +15,7 @@ class Missing:
 
     def __init__(self, table: PaperTable, options: Options) -> None:
         self._table, self._scale, self._out = table, options.scale, options.out
+        self._seed = f" --seed {options.seed}" if options.seed else ""
         self._roots = datasets.data_roots(options.data_root)
         self._models = Models(table, options.out)
         self._answers: dict[tuple[str, str], str] = {}
@@ -40,7 +41,8 @@ class Missing:
             suite, dataset = (str(ask.finding.get(key, "")) for key in ("suite", "dataset"))
             found += [self._suite(suite)] if suite else []
             found += [self._data(dataset, str(ask.finding.get("split", "test")))] if dataset else []
-            command = f"{_measuring(ask)} --out {self._out}"
+            drawn = "" if dataset and not ask.model else self._seed  # measures of data draw nothing
+            command = f"{_measuring(ask)}{drawn} --out {self._out}"
         else:
             found.append(self._suite(ask.suite))
             command = self._command()
@@ -48,7 +50,7 @@ class Missing:
 
     def _command(self) -> str:
         scale = "" if self._scale == "paper" else f" --scale {self._scale}"
-        return f"robeval table {self._table.id}{scale} --run --out {self._out}"
+        return f"robeval table {self._table.id}{scale} --run{self._seed} --out {self._out}"
 
     def _model(self, name: str, needs: str) -> str:
         key = f"model {name}", needs

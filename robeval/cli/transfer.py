@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from robeval.run.challenge import Rules
     from robeval.run.transfer import Album
 
+WIDTH = 120
+
 
 @click.command()
 @click.option(
@@ -107,8 +109,9 @@ def _run(jobs: "list[api.Job]", out: Path, save: Path | None, rules: str) -> Non
         if save:
             _save(job, ledger, album, save, form)
     plans = [plan for job in jobs for plan in job.plan.models]
+    wide = Console(highlight=False, width=max(console.width, WIDTH))  # narrower, numbers would be cut off
     for table in transfer.tables(transfer.results(ledger, plans)):
-        console.print(terminal.render(table))
+        wide.print(terminal.render(table))
     write_transfers(ledger)
     console.print(f"Written: {out / 'transfer.md'} and {out / 'transfer.csv'}", markup=False, soft_wrap=True)
     ends.check(failed, out)

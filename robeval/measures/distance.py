@@ -10,7 +10,7 @@ from robeval.measures import numbers
 from robeval.measures.registry import measure
 from robeval.values.cell import Verdicts
 from robeval.values.measurement import Columns, Finding
-from robeval.values.threat import ThreatModel
+from robeval.values.plan import ModelPlan
 
 ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
 
@@ -25,7 +25,7 @@ def _findings(columns: Columns, params: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 @measure("distance", about="verdicts", summary=_findings, paper="arXiv:1901.08573")
-def distance(verdicts: Mapping[str, Verdicts], x: NDArray[Any], threat: ThreatModel) -> Columns:
+def distance(verdicts: Mapping[str, Verdicts], x: NDArray[Any], plan: ModelPlan) -> Columns:
     """Mean and median distance to the nearest adversarial image that any attack of a suite has found.
 
     In the suite's norm, of the attacks that are scored in it. An image that is misclassified anyway has distance 0; one
@@ -34,9 +34,9 @@ def distance(verdicts: Mapping[str, Verdicts], x: NDArray[Any], threat: ThreatMo
     beyond it.
     """
     least = nearest_found(verdicts)
-    low, high = threat.box
+    low, high = plan.threat.box
     pixels = x.reshape(len(x), -1).astype(np.float64)
-    furthest = np.linalg.norm(np.maximum(pixels - low, high - pixels), ord=ORDERS[threat.norm], axis=1)
+    furthest = np.linalg.norm(np.maximum(pixels - low, high - pixels), ord=ORDERS[plan.threat.norm], axis=1)
     found = np.isfinite(least)
     return {"distance": np.where(found, least, furthest), "found": found}
 

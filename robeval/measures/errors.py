@@ -10,7 +10,7 @@ from robeval.measures import numbers
 from robeval.measures.registry import measure
 from robeval.values.cell import Verdicts
 from robeval.values.measurement import Columns, Finding
-from robeval.values.threat import ThreatModel
+from robeval.values.plan import ModelPlan
 
 
 def _findings(columns: Columns, params: Mapping[str, Any]) -> Iterator[Finding]:
@@ -19,7 +19,7 @@ def _findings(columns: Columns, params: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 @measure("errors", about="verdicts", summary=_findings, paper="arXiv:1901.08573")
-def errors(verdicts: Mapping[str, Verdicts], x: NDArray[Any], threat: ThreatModel) -> Columns:
+def errors(verdicts: Mapping[str, Verdicts], x: NDArray[Any], plan: ModelPlan) -> Columns:
     """Natural, boundary and robust error of a model under all attacks of a suite together.
 
     The boundary error is the share of images that are right and next to one that is not; the attacks bound it, and the

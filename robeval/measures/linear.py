@@ -22,21 +22,22 @@ def _findings(columns: Columns, params: Mapping[str, Any]) -> Iterator[Finding]:
     eps = f"eps={params['eps']:.6g}"
     for training in ("standard", "adversarial"):
         for split in ("train", "test"):
-            margins, robust, boxed = columns[f"{training}_{split}"].T
-            rows = np.isfinite(margins)  # the shorter of the two splits is filled up
+            clean, robust, boxed = columns[f"{training}_{split}"].T
+            rows = np.isfinite(clean)  # the shorter of the two splits is filled up
             at = f"{training}, {split}"
-            yield numbers.share("natural_accuracy", margins[rows] > 0, at)
+            yield numbers.share("natural_accuracy", clean[rows] > 0, at)
             yield numbers.share("robust_accuracy", robust[rows] > 0, f"{at}, {eps}")
             yield numbers.share("robust_accuracy_in_box", boxed[rows] > 0, f"{at}, {eps}")
         yield Finding("weight_l1_norm", float(columns[f"{training}_l1"][0]), at=training)
 
 
-def _check(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def differ(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """That the two classes are two."""
     if params["negative"] == params["positive"]:
         yield f"both classes are {params['negative']}", "Give two classes."
 
 
-@measure("linear", about="data", summary=_findings, at_once=True, check=_check, paper="arXiv:1805.12152")
+@measure("linear", about="data", summary=_findings, at_once=True, check=differ, paper="arXiv:1805.12152")
 def linear(
     samples: Samples,
     reference: Samples,
@@ -56,16 +57,16 @@ def linear(
     `robust_accuracy` counts y (w.x + b) > eps ||w||_1, as the paper's theory does; `robust_accuracy_in_box` an
     adversary who must keep pixels in [0, 1]. The paper's radius is 0.2 and its printed line is ambiguous.
     """
-    splits = {"train": _two(reference, negative, positive), "test": _two(samples, negative, positive)}
+    splits = {"train": two(reference, negative, positive), "test": two(samples, negative, positive)}
     rows = max(len(y) for _, y in splits.values())
 
     def fitted(_: range) -> Columns:
         columns: dict[str, NDArray[np.float64]] = {}
         for training, radius in (("standard", 0.0), ("adversarial", eps)):
-            w, b = _fit(*splits["train"], radius, epochs, learning_rate, batch_size)
+            w, b = fit(*splits["train"], radius, epochs, learning_rate, batch_size)
             for split, (x, y) in splits.items():
                 filled = np.full((rows, 3), np.nan)
-                filled[: len(y)] = _margins(w, b, x, y, eps)
+                filled[: len(y)] = margins(w, b, x, y, eps)
                 columns[f"{training}_{split}"] = filled
             columns[f"{training}_l1"] = np.full(rows, np.abs(w).sum())
         return columns
@@ -73,7 +74,7 @@ def linear(
     return fitted
 
 
-def _two(samples: Samples, negative: int, positive: int) -> tuple[Vector, Vector]:
+def two(samples: Samples, negative: int, positive: int) -> tuple[Vector, Vector]:
     """Images of the two classes, float64 (n, d) in [0, 1], and -1 or 1 for each.
 
     Raises:
@@ -91,7 +92,8 @@ def _two(samples: Samples, negative: int, positive: int) -> tuple[Vector, Vector
     return x, np.where(samples.y[rows] == positive, 1.0, -1.0)
 
 
-def _fit(x: Vector, y: Vector, eps: float, epochs: int, rate: float, batch: int) -> tuple[Vector, float]:
+def fit(x: Vector, y: Vector, eps: float, epochs: int, rate: float, batch: int) -> tuple[Vector, float]:
+    """Weights and offset after so many epochs against an l-inf adversary of radius `eps`, 0 for none."""
     w, b = np.zeros(x.shape[1]), 0.0
     for epoch in range(epochs):
         order = np.random.default_rng(epoch).permutation(len(y))
@@ -104,7 +106,7 @@ def _fit(x: Vector, y: Vector, eps: float, epochs: int, rate: float, batch: int)
     return w, b
 
 
-def _margins(w: Vector, b: float, x: Vector, y: Vector, eps: float) -> Vector:
+def margins(w: Vector, b: float, x: Vector, y: Vector, eps: float) -> Vector:
     """y (w.x + b) of each image: clean, after the worst move of all pixels by eps, and of one within [0, 1]; (n, 3)."""
     clean = y * (x @ w + b)
     down = y[:, None] * w > 0  # which pixels the adversary darkens

@@ -5,7 +5,7 @@ returns goes by what it is about:
 
     model      (problem: Problem, *, ...) -> Columns
     data       (samples: Samples, reference: Samples, *, ...) -> Callable[[range], Columns]
-    verdicts   (verdicts: Mapping[str, Verdicts], x: images, threat: ThreatModel, *, ...) -> Columns
+    verdicts   (verdicts: Mapping[str, Verdicts], x: images, plan: ModelPlan, *, ...) -> Columns
     theory     (draw: numpy.random.Generator, *, ...) -> tuple[Finding, ...]
 
 Columns have one row per sample; the summary `(columns, params) -> findings` makes numbers of those of all samples.

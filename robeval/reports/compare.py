@@ -67,6 +67,7 @@ def compare(
     rows: Sequence[lookup.Row],
     scale: str = "paper",
     whole: Whole = lambda ask: ask.finding,
+    seed: int = 0,
 ) -> list[Entry]:
     """Every cell of a table in every reading it has, with what the ledger says about it.
 
@@ -74,43 +75,52 @@ def compare(
         results: of the ledger, as `measure.results` gives them.
         rows: of its measures, as `findings.rows` gives them, and of its transfers (`transfer.rows`).
         whole: all that a row of a measure must say, parameters with their defaults: a `finding` leaves those out.
+        seed: of the attacks; what was run with another is not taken, and its verdict says so.
     """
     known = {(row["suite"], row["model"], row["attack"]): row for row in results.to_dict("records")}
     entries = []
     for cell in table.cells:
         asks = cell.asks.get(scale, {})
         for reading, ask in asks.items() if asks else [("", None)]:
-            found = _look_up(ask, cell, known, rows, whole) if ask else None
+            found = _look_up(ask, cell, _Ledger(known, rows, whole, seed)) if ask else None
             entry = Entry(cell, reading, ask, found, "")
-            entries.append(replace(entry, verdict=_verdict(entry, known)))
+            entries.append(replace(entry, verdict=_verdict(entry, known, seed)))
     return entries
 
 
-def _look_up(
-    ask: Ask, cell: PaperCell, known: Mapping[tuple[str, str, str], Any], rows: Sequence[lookup.Row], whole: Whole
-) -> Found | None:
-    found = _accuracy(ask, known) if ask.is_accuracy else _measured(ask, cell, rows, whole)
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """What there is to look numbers up in, as `compare` takes it."""
+
+    known: Mapping[tuple[str, str, str], Any]
+    rows: Sequence[lookup.Row]
+    whole: Whole
+    seed: int
+
+
+def _look_up(ask: Ask, cell: PaperCell, ledger: _Ledger) -> Found | None:
+    found = _accuracy(ask, ledger) if ask.is_accuracy else _measured(ask, cell, ledger)
     if found is None or ask.minus is None:
         return found
-    other = _look_up(ask.minus, cell, known, rows, whole)
+    other = _look_up(ask.minus, cell, ledger)
     return _apart(found, other) if other else None
 
 
-def _accuracy(ask: Ask, known: Mapping[tuple[str, str, str], Any]) -> Found | None:
+def _accuracy(ask: Ask, ledger: _Ledger) -> Found | None:
     """An accuracy in percent; only of an attack that is finished."""
-    row = known.get((ask.group, ask.model, ask.attack))
-    if row is None or row["status"] != "complete":
+    row = ledger.known.get((ask.group, ask.model, ask.attack))
+    if row is None or row["status"] != "complete" or row["seed"] != ledger.seed:
         return None
     share, n = float(row[ask.metric]), int(row["n"])
     low, high = wilson(round(share * n), n)
     return Found(100 * share, 100 * low, 100 * high, n)
 
 
-def _measured(ask: Ask, cell: PaperCell, rows: Sequence[lookup.Row], whole: Whole) -> Found | None:
+def _measured(ask: Ask, cell: PaperCell, ledger: _Ledger) -> Found | None:
     """What was measured otherwise; shares of a column in percent are shown in percent."""
     moved = {"measure": "transfer", "at": transfer.ALL, "suite": ask.suite, "attack": ask.attack, "source": ask.source}
-    about = whole(ask) if ask.finding else moved
-    row = lookup.find(rows, {"metric": ask.metric, **about} | ({"model": ask.model} if ask.model else {}))
+    about = ledger.whole(ask) if ask.finding else {**moved, "seed": ledger.seed}
+    row = lookup.find(ledger.rows, {"metric": ask.metric, **about} | ({"model": ask.model} if ask.model else {}))
     if row is None or (value := lookup.number(row.get("value"))) is None:
         return None
     low, high = (lookup.number(row.get(key)) for key in ("low", "high"))
@@ -127,12 +137,14 @@ def _apart(one: Found, other: Found) -> Found:
     return Found(value, value - low, value + high, min(one.n, other.n))
 
 
-def _verdict(entry: Entry, known: Mapping[tuple[str, str, str], Any]) -> str:
+def _verdict(entry: Entry, known: Mapping[tuple[str, str, str], Any], seed: int) -> str:
     cell, ask, found, published = entry.cell, entry.ask, entry.found, entry.cell.number
     if found is None:
         row = known.get((ask.group, ask.model, ask.attack)) if ask else None
         if row and row["status"] != "complete":
             return str(row["status"])
+        if row and row["seed"] != seed:
+            return f"seed {row['seed']}, not {seed}"
         return PUBLISHED_ONLY if cell.published else NOT_MEASURED
     if entry.is_miniature:
         return OTHER_DATA

@@ -8,7 +8,7 @@ import pandas as pd
 
 from robeval.ledger.answers import settings
 from robeval.ledger.store import Ledger
-from robeval.values.measurement import Finding, Measured
+from robeval.values.measurement import AT_MOST, Finding, Measured
 from robeval.values.table import Table
 
 COLUMNS = (
@@ -65,11 +65,16 @@ def tables(results: pd.DataFrame) -> list[Table]:
             f"{measure}: {subject}" + (f", {params}" if params else ""),
             _HEADER,
             tuple(_line(dict(zip(COLUMNS, row))) for row in group[list(COLUMNS)].itertuples(index=False)),
+            (_BOUND,) if group.metric.str.endswith(AT_MOST).any() else (),
         )
         for (measure, subject, params), group in results.groupby(["measure", "subject", "params"], sort=False)
     ]
 
 
+_BOUND = (
+    f"…{AT_MOST}: an upper bound only; no attack of the suite has looked at that radius, as one that looks for the "
+    "nearest image (deepfool, fab, carlini_wagner, …) would"
+)
 _HEADER = ("metric", "at", "value", "95 % interval", "n")
 
 

@@ -10,11 +10,11 @@ from robeval.values.table import Table
 NOT_AUDITED = "not audited"  # no rule has looked at any result yet, and a table says so
 WORST = "worst case [95 % CI]"
 _NOT_COUNTED = ", no part of the worst case"
-_THREAT = ["suite", "dataset", "split", "norm", "eps"]
+_ONE_TABLE = ["suite", "dataset", "split", "norm", "eps", "seed"]
 
 
 def parts(results: pd.DataFrame) -> list[pd.DataFrame]:
-    """The rows of models that may be ranked together: of one suite, data set and threat model, on as many samples.
+    """The rows of models that may be ranked together: of one suite, data, threat model and seed, on as many samples.
 
     A model without a finished worst case stands with those of its suite and threat model that have most samples.
     """
@@ -23,7 +23,7 @@ def parts(results: pd.DataFrame) -> list[pd.DataFrame]:
     for _, rows in results.groupby(["suite", "model"], sort=False):
         last = rows.iloc[-1]  # the worst case, if there is one
         model = str(last.model)
-        key = tuple(last[_THREAT])
+        key = tuple(last[_ONE_TABLE])
         if last.status == "complete":
             groups.setdefault(key, {}).setdefault(int(last.n), []).append(model)
         else:
@@ -156,7 +156,8 @@ def settings(results: pd.DataFrame, suite: str) -> Table:
 
 def _threat(results: pd.DataFrame, suite: str) -> str:
     worst = results[results.suite == suite].iloc[-1]
-    return f"{worst.dataset} ({worst.split}), {worst.norm} eps {worst.eps:.4g}"
+    drawn = f", seed {worst.seed}" if worst.seed else ""
+    return f"{worst.dataset} ({worst.split}), {worst.norm} eps {worst.eps:.4g}{drawn}"
 
 
 def _counts(rows: pd.DataFrame) -> str:

@@ -1,7 +1,7 @@
 """One method's results over all data sets and threat models, and what was printed of it, kept apart."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -20,17 +20,21 @@ COLUMNS = (
 MEASURED, PUBLISHED = "measured", "published"
 NATURAL = "natural_accuracy"
 
+Belongs = Callable[[str], bool]  # whether a model is of the method that is asked for
 
-def belongs(card: ModelCard | None, method: str, said: str = "") -> bool:
+
+def belongs(card: ModelCard | None, method: str, said: str = "", *, is_variant: bool = False) -> bool:
     """Whether a model is one of a method: its card trains by it, a paper's table says so, or the card's title does.
 
     The id of a model says nothing: in those of a paper's networks the first word is often the paper's own method.
 
     Args:
         said: what the papers' tables say that the model was trained by; empty if they do not.
+        is_variant: the method is none that cards or tables train by, but what a paper calls some of its networks, as
+            R-MC-LA: the title has it, whatever they say.
     """
     trained = str(card.training.get("method", "")) if card else ""
-    if trained or said:
+    if (trained or said) and not is_variant:
         return _words(trained or said) == _words(method)
     title = " ".join(_words(card.title)) if card else ""
     return bool(_words(method)) and f" {' '.join(_words(method))} " in f" {title} "
@@ -63,8 +67,12 @@ def results(
     """
     tables = list(papers)
     said = _said(tables)
-    rows = [*_measured(measured, cards, method, said), *_of_cards(cards, method, said)]
-    rows += _of_papers(tables, cards, method, said)
+    is_variant = all(_words(method) != _words(name) for name in known(cards, tables))
+
+    def ours(model: str) -> bool:
+        return belongs(cards.get(model), method, said.get(model, ""), is_variant=is_variant)
+
+    rows = [*_measured(measured, ours), *_of_cards(cards, ours), *_of_papers(tables, cards, ours)]
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     return found.astype(dict.fromkeys(("rank", "of", "n"), "Int64"))  # whole numbers, or none
 
@@ -98,13 +106,11 @@ def tables(found: pd.DataFrame, method: str) -> tuple[Table, ...]:
     return tuple(made)
 
 
-def _measured(
-    measured: pd.DataFrame, cards: Mapping[str, ModelCard], method: str, said: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
+def _measured(measured: pd.DataFrame, ours: Belongs) -> Iterator[dict[str, Any]]:
     for part in leaderboard.parts(measured):
         worst = part[(part.attack == WORST_CASE) & (part.status == "complete")]
         for row in worst.to_dict("records"):
-            if belongs(cards.get(row["model"]), method, said.get(row["model"], "")):
+            if ours(row["model"]):
                 yield {
                     "status": MEASURED, "model": row["model"], "dataset": f"{row['dataset']} ({row['split']})",
                     "threat": f"{row['norm']} {spell(row['eps'])}", "suite": row["suite"], "what": "worst case",
@@ -114,24 +120,22 @@ def _measured(
                 }  # fmt: skip
 
 
-def _of_cards(cards: Mapping[str, ModelCard], method: str, said: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _of_cards(cards: Mapping[str, ModelCard], ours: Belongs) -> Iterator[dict[str, Any]]:
     for card in cards.values():
-        for each in card.published if belongs(card, method, said.get(card.id, "")) else ():
+        for each in card.published if ours(card.id) else ():
             yield _printed(card.id, card, each.metric, str(each.value), each.value, each.source)
 
 
-def _of_papers(
-    papers: Iterable[PaperTable], cards: Mapping[str, ModelCard], method: str, said: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
+def _of_papers(papers: Iterable[PaperTable], cards: Mapping[str, ModelCard], ours: Belongs) -> Iterator[dict[str, Any]]:
     """Accuracies in the papers' tables of models that are the method's; one that stands in many rows once."""
     once: set[tuple[str, ...]] = set()
     for paper in papers:
         for cell in paper.cells:
             asks = [ask for ask in cell.asks.get("paper", {}).values() if ask.metric in ACCURACIES and not ask.minus]
-            ours = [ask for ask in asks if belongs(cards.get(ask.model), method, said.get(ask.model, ""))]
-            if not ours or cell.number is None or cell.unit != "%":
+            own = [ask for ask in asks if ours(ask.model)]
+            if not own or cell.number is None or cell.unit != "%":
                 continue
-            ask = ours[0]
+            ask = own[0]
             place = () if ask.metric == NATURAL else (ask.suite, ask.attack, ask.source)
             if (key := (ask.model, ask.metric, cell.published, *place)) not in once:
                 once.add(key)

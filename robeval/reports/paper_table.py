@@ -105,7 +105,7 @@ def _notes(table: PaperTable, entries: Sequence[Entry], scale: str, of: int | No
     done = sum(any(entry.found for entry in found.values()) for _, found in cells)
     differ = sum(any(entry.verdict == DIFFERS for entry in found.values()) for _, found in cells)
     notes.append(f"{done} of {of or len(cells)} cells measured; {differ} differ")
-    if scale == "digits" and any(entry.is_miniature for entry in entries):
+    if scale == "digits" and any(entry.is_miniature and entry.found and entry.cell.published for entry in entries):
         notes.append("published numbers are of other data and networks: compare the order of the rows, not the numbers")
         notes += order(entries)
     return notes

@@ -21,6 +21,7 @@ from robeval.values.table import Table
 ALL, RIGHT = "all samples", "clean-correct on the target"
 COLUMNS = (
     "measure", "suite", "dataset", "split", "attack", "source", "model", "metric", "at", "value", "low", "high", "n",
+    "seed",
 )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def rows(ledger: Ledger, plans: Iterable[ModelPlan]) -> list[dict[str, Any]]:
 def _named(plan: ModelPlan, row: Row) -> dict[str, Any]:
     return {
         "measure": "transfer", "suite": plan.suite, "dataset": plan.dataset, "split": plan.split, "attack": row.id,
-        "source": plan.source, "model": plan.model,
+        "source": plan.source, "model": plan.model, "seed": plan.seed,
     }  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def _mean(metric: str, at: str, values: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def tables(found: pd.DataFrame) -> list[Table]:
-    """For each suite and attack a matrix of sources and targets, one line per pair."""
+    """For each suite, attack and seed a matrix of sources and targets, one line per pair."""
     header = (
         "images made on", "target", "natural %", "robust %, of all samples", "n",
         "robust %, of clean-correct", "n", "mean cross-entropy, all",
@@ -82,12 +83,12 @@ def tables(found: pd.DataFrame) -> list[Table]:
     notes = ("of all samples: a sample that the target gets wrong anyway is broken; of clean-correct: it is left out",)
     return [
         Table(
-            f"{suite}: {attack}, made on other models [95 % CI]",
+            f"{suite}: {attack}, made on other models [95 % CI]" + (f", seed {seed}" if seed else ""),
             header,
             tuple(_line(pair) for _, pair in group.groupby(["source", "model"], sort=False)),
             notes,
         )
-        for (suite, attack), group in found.groupby(["suite", "attack"], sort=False)
+        for (suite, attack, seed), group in found.groupby(["suite", "attack", "seed"], sort=False)
     ]
 
 

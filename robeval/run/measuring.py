@@ -173,7 +173,7 @@ def of_verdicts(question: Question, entry: Entry, plan: ModelPlan, ledger: Ledge
         def work(rows: range) -> Columns:
             x, _ = samples.slice(rows.start, rows.stop)
             here = {name: _part(each, rows) for name, each in found.items()}
-            columns = entry.function(here, x.numpy(), plan.threat, **question.params)
+            columns = entry.function(here, x.numpy(), plan, **question.params)
             return {"sample": np.arange(rows.start, rows.stop), **columns}
 
         return work

@@ -12,6 +12,8 @@ from robeval.values.digest import digest
 
 Columns = Mapping[str, NDArray[Any]]
 
+AT_MOST = "_at_most"  # ends the metric of a number that is only known to be no less than the true one
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -50,6 +50,11 @@ class ModelPlan:
         """Whether what breaks a sample in this row breaks it in the suite's threat model too."""
         return all(spec.threat.norm == self.threat.norm and spec.threat.eps <= self.threat.eps for spec in row.attacks)
 
+    def seeks(self, row: Row) -> bool:
+        """Whether the row is of an attack that looks for the nearest image in the suite's norm, in its ball or not."""
+        (first, *others) = row.attacks
+        return not others and first.minimises == first.threat.norm == self.threat.norm and first.score != "project"
+
     @property
     def name(self) -> str:
         """What its record is called."""

@@ -1,6 +1,8 @@
 """`robeval leaderboard`: the models of a ledger, ranked."""
 
+import io
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -78,6 +80,22 @@ def test_models_on_other_samples_or_in_another_ball_have_tables_of_their_own(rob
     ]
     on_screen = robeval("leaderboard", "--out", ledger, "--suite", "small").out
     assert on_screen.count("small: digits (test)") == 4, "three tables of attacks, and one ranking of several models"
+
+
+def test_models_with_other_seeds_are_not_ranked_together(robeval, refused, tmp_path):
+    """Nor compared: what is drawn at random differs between them."""
+    ledger = Ledger(tmp_path / "seeds")
+    for name, broken in {"first": "1000", "second": "1100", "third": "1110"}.items():
+        planned = fill(ledger, name, [(spec(), broken)])
+        if name == "third":
+            ledger.put_plan(replace(planned, seed=7))
+    found = pd.read_csv(io.StringIO(robeval("leaderboard", "--out", ledger.root, "--format", "csv").out))
+    assert dict(zip(found.model, found.seed)) == {"first": 0, "second": 0, "third": 7}
+    assert set(found[found.attack == "worst_case"]["rank"]) == {1}
+    *_, one, other = robeval("leaderboard", "--out", ledger.root, "--format", "markdown").out.split("**small:")
+    assert ("first" in one) and ("third" not in one) and ("seed" not in one.partition("**")[0])
+    assert ("third" in other) and ("first" not in other) and (", seed 7" in other.partition("**")[0])
+    assert "with the same seed" in refused("compare", "first", "third", "--out", ledger.root)
 
 
 def test_robustbenchs_form(robeval, ledger, tmp_path):

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -65,6 +66,9 @@ def test_a_suite_is_run_and_its_verdicts_are_measured(robeval):
     assert said.code == 0, said
     table = pd.read_csv("runs/measures.csv")
     curve = table[table.measure == "curve"].set_index("at")
+    assert curve.metric["eps=0.05"] == "robust_accuracy_at_most"
+    assert "an upper bound only" in said.out
+    assert "an upper bound only" in Path("runs/measures.md").read_text()
     assert curve.value["eps=0"] == pytest.approx(results.robust_accuracy["clean"])
     assert curve.value["eps=0.1"] == pytest.approx(results.robust_accuracy["worst_case"])
     assert "distance_mean" in robeval("measure", "distance", *words).out

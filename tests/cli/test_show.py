@@ -128,12 +128,17 @@ def net():
 """
 
 
-def test_curves_and_trade_offs_are_the_rows_of_the_ledger(content, robeval, refused):
+def test_curves_and_trade_offs_are_the_rows_of_the_ledger(content, robeval, refused, home):
     words = "--suite", "tiny", *MODELS, "--limit", "30", "--device", "cpu", "--microbatch", "16"
     assert "robeval measure curve --suite SUITE --model MODEL" in refused("show", "curve")
     robeval("measure", "curve", *words, "--points", "4")
-    chart = content("curve")
-    table = pd.read_csv("runs/measures.csv")
+    assert "no attack of 'tiny' looks for the nearest image of" in refused("show", "curve")
+    tiny = home / "suites" / "tiny.toml"
+    tiny.write_text(tiny.read_text() + '\n[[attack]]\nuse = "deepfool"\nminimises = "linf"\nsteps = 3\n')
+    robeval("measure", "curve", *words, "--points", "4", "--out", "near")
+    chart = content("curve", "--out", "near")
+    table = pd.read_csv("near/measures.csv")
+    assert set(table.metric) == {"robust_accuracy"}
     for line in chart.lines:
         own = table[table.model == line.label]
         assert line.x == pytest.approx([0, 0.025, 0.05, 0.075, 0.1])
@@ -141,7 +146,7 @@ def test_curves_and_trade_offs_are_the_rows_of_the_ledger(content, robeval, refu
         assert line.low == pytest.approx(100 * own.low.to_numpy())
         assert line.high == pytest.approx(100 * own.high.to_numpy())
     assert "tiny, digits (test), n = 30, ℓ∞ ε = 0.1" in chart.title
-    assert "fgsm, pgd3" in chart.note
+    assert "fgsm, pgd3, deepfool" in chart.note
 
     results = pd.read_csv("runs/results.csv")
     worst = results[results.attack == "worst_case"].set_index("model")

@@ -1,5 +1,7 @@
 """Measures of data sets against measuring every pair of images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -157,7 +159,7 @@ def test_the_worst_moves_of_a_linear_classifier():
     draw = np.random.default_rng(0)
     w, x, y = draw.standard_normal(4), draw.random((30, 4)), np.where(draw.random(30) < 0.5, 1.0, -1.0)
     corners = 0.3 * np.array(np.meshgrid(*[[-1, 1]] * 4)).reshape(4, -1).T
-    clean, moved, boxed = linear._margins(w, 0.1, x, y, 0.3).T
+    clean, moved, boxed = linear.margins(w, 0.1, x, y, 0.3).T
     everywhere = y[:, None] * ((x[:, None] + corners) @ w + 0.1)
     inside = y[:, None] * ((x[:, None] + corners).clip(0, 1) @ w + 0.1)
     assert clean == pytest.approx(y * (x @ w + 0.1))
@@ -178,7 +180,7 @@ def test_the_descent_is_that_of_the_loss(eps):
             margin = torch.tensor(y[rows]) * (torch.tensor(x[rows]) @ w + b) - eps * w.abs().sum()
             slopes = torch.autograd.grad(torch.nn.functional.softplus(-margin).mean(), (w, b))
             w, b = w - 0.2 * slopes[0], b - 0.2 * slopes[1]
-    found = linear._fit(x, y, eps, 3, 0.2, 16)
+    found = linear.fit(x, y, eps, 3, 0.2, 16)
     assert found[0] == pytest.approx(w.detach().numpy(), abs=1e-12)
     assert found[1] == pytest.approx(b.item(), abs=1e-12)
 
@@ -187,3 +189,48 @@ def test_a_class_that_is_not_there():
     entry = registry.find("linear")
     with pytest.raises(UserError, match="no image of class 7"):
         entry.function(made(9, 0), made(9, 1), negative=0, positive=7)
+
+
+# ── features ──
+
+
+@pytest.fixture(scope="module")
+def used():
+    """Columns and findings of 5 against 7 of the scanned digits."""
+    entry = registry.find("features")
+    params = registry.resolved(entry, {"learning_rate": 0.1, "batch_size": 32})
+    columns = entry.function(datasets.load("digits", "test"), datasets.load("digits", "train"), **params)(range(0))
+    return columns, {(each.metric, each.at): each for each in entry.summary(columns, params)}
+
+
+def test_an_adversary_leaves_the_weight_to_correlated_features(used):
+    _, found = used
+    share, in_use = (
+        [found[metric, name].value for name in ("standard", "adversarial")]
+        for metric in ("weight_on_robust_features", "features_in_use")
+    )
+    assert share[0] + 0.2 < share[1] <= 1
+    assert 0 < in_use[1] < in_use[0] / 2
+
+
+def test_correlations_are_those_of_the_training_images(used):
+    columns, found = used
+    samples = datasets.load("digits", "train")
+    rows = np.isin(samples.y, (5, 7))
+    sign = np.where(samples.y[rows] == 7, 1, -1)
+    pixels = samples.pixels[rows].reshape(rows.sum(), -1)
+    for pixel, value in zip(columns["pixel"], columns["correlation"], strict=True):
+        assert value == pytest.approx(abs(np.mean(sign * pixels[:, pixel])), abs=1e-6)
+    assert (np.diff(columns["correlation"]) <= 0).all()
+    assert found["correlation_max", ""].value == columns["correlation"][0]
+    assert found["robust_features", ""].value == (columns["correlation"] >= 0.2).mean()
+
+
+def test_accuracy_with_few_features(used, fitted):
+    _, found = used
+    for metric, at in (("natural_accuracy", "standard, test"), ("robust_accuracy", "standard, test, eps=0.2")):
+        assert found[metric, "all features"] == replace(fitted[metric, at], at="all features")
+    kept = [key.at for key in found.values() if key.metric == "natural_accuracy"]
+    assert kept == [f"{count} features" for count in (1, 2, 4, 8, 16, 32, "all")]
+    assert found["natural_accuracy", "1 features"].value < found["natural_accuracy", "all features"].value
+    assert found["robust_accuracy", "4 features"].value > found["robust_accuracy", "all features"].value

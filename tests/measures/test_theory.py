@@ -52,10 +52,12 @@ def test_robust_error_is_natural_plus_boundary_error_of_any_classifier(seed):
 
 @pytest.mark.parametrize("loss", psi_transform.LOSSES)
 def test_the_psi_transforms_of_the_table(theory, loss):
-    of = theory("psi_transform", points=10)
+    of, apart = theory("psi_transform", points=10), []
     for theta in np.linspace(0, 1, 11):
         exact, found = (of["psi", f"{loss}, theta={theta:.6g}, {how}"].value for how in ("closed form", "minimised"))
         assert found == pytest.approx(exact, abs=1e-6)
+        apart.append(abs(found - exact))
+    assert of["psi_difference", f"{loss}, largest of all theta"].value == max(apart)
 
 
 def test_the_convex_function_below_is_convex_and_below():

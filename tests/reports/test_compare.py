@@ -92,6 +92,17 @@ def test_images_made_on_another_model_are_rows_of_their_own(tmp_path):
     assert one(cell("75", ask), measure.results(ledger, ledger.plans())).found.value == 75
 
 
+def test_what_was_run_with_another_seed_is_not_that_number(tmp_path):
+    ledger = Ledger(tmp_path)
+    planned = fill(ledger, "net", [(PGD, "1000")])
+    ledger.put_plan(replace(planned, seed=3))
+    found = measure.results(ledger, ledger.plans())
+    entry = one(cell("75", ROBUST), found)
+    assert (entry.found, entry.verdict, entry.difference) == (None, "seed 3, not 0", None)
+    (entry,) = compare(table(cell("75", ROBUST)), found, [], seed=3)
+    assert (entry.found.value, entry.verdict) == (75, "equal")
+
+
 def test_what_is_not_finished_has_no_number(tmp_path):
     ledger = Ledger(tmp_path)
     fill(ledger, "net", [(CLEAN, "0000"), (PGD, None)])

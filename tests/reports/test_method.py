@@ -4,12 +4,14 @@ import pandas as pd
 import pytest
 from records import fill, spec
 
+from robeval import shelf
 from robeval.ledger.store import Ledger
 from robeval.reports import measure, method, papers
 from robeval.reports.render import csv
 from robeval.values.card import ModelCard, Network, Published
 from robeval.values.paper import Ask, PaperCell, PaperTable
 from robeval.values.threat import ThreatModel
+from robeval.zoo import cards
 
 SMALL = Network("small_cnn")
 PRINTED = Published("accuracy under PGD-20", 56.61, "its README")
@@ -102,6 +104,22 @@ def test_the_papers_own_networks_are_of_the_method_that_trained_them(name, some,
     assert some <= models
     assert not [model for model in models for part in none if part in model]
     assert name in method.known({}, TABLES)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bat", {"bat_rmcla", "bat_rmosala", "bat_rrandla"}),
+        ("R-MOSA-LA", {"bat_rmosala"}),
+        ("r-rand-la", {"bat_rrandla"}),
+        ("R-MC-LA", {"bat_rmcla"}),
+        ("madry", {"bat_madry"}),
+    ],
+)
+def test_released_networks_are_found_by_the_names_of_their_paper(name, expected):
+    found = method.results(pd.DataFrame(columns=list(measure.COLUMNS)), cards.catalog(), TABLES, name)
+    own = {model.partition("_eps")[0] for model in found.model if model in shelf.names(shelf.CARDS)}
+    assert {model for model in own if model.startswith("bat_")} == expected
 
 
 def test_a_number_that_stands_in_many_rows_is_there_once_as_printed():

@@ -153,12 +153,37 @@ def check_tidy(table, entries):
         assert not row["difference"] or float(row["difference"]) == pytest.approx(gap, abs=1e-9)
 
 
+def places(form, text):
+    """The cells as a renderer has put them, row by row, the header first; the terminal's without the empty ones."""
+    if form == "markdown":
+        lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| :--")]
+        return [[each.strip() for each in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    if form == "latex":
+        lines = [line for line in text.splitlines() if line.endswith(r" \\")]
+        return [line.removesuffix(r" \\").split(" & ") for line in lines]
+    if form == "html":
+        lines = re.findall(r"<tr>(.*?)</tr>", text)
+        return [[html.unescape(each) for each in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line)] for line in lines]
+    lines = [line.strip() for line in text.splitlines() if line.startswith("  ") and line.strip(" ─")]
+    return [re.split(r" {2,}", line) for line in lines]
+
+
+def check_places(form, text, shown):
+    """Each number stands in the row and column in which the table has it."""
+    cells = [shown.header, *shown.rows]
+    if form == "terminal":
+        cells = [[each for each in row if each] for row in cells]
+    found = places(form, text)[: len(cells)]
+    assert [[NUMBER.findall(each) for each in row] for row in found] == [
+        [NUMBER.findall(each) for each in row] for row in cells
+    ], form
+
+
 def texts(shown):
-    """The table as each renderer writes it, without its markup."""
+    """The table as each renderer writes it."""
     screen = Console(width=4000, file=io.StringIO(), highlight=False)
     screen.print(terminal.render(shown))
-    plain = html.unescape(re.sub("<[^>]*>", " ", as_html.render(shown)))
-    return {"terminal": screen.file.getvalue(), "html": plain} | {
+    return {"terminal": screen.file.getvalue(), "html": as_html.render(shown)} | {
         "markdown": markdown.render(shown), "latex": latex.render(shown),
     }  # fmt: skip
 
@@ -206,8 +231,14 @@ def test_no_number_is_shown_that_is_not_measured_or_printed(tmp_path_factory, da
             assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-12), entry
     check_tidy(chosen, entries)
     shown = paper_table.comparison(chosen, entries, scale, lambda _: "")
-    cells = list({(entry.cell.row, entry.cell.column): entry.cell for entry in entries}.values())
-    for cell_, row in zip(cells, shown.rows, strict=True):
+    assert shown.header == (
+        "row", "cell", "published", *(word for name in chosen.readings for word in (name or "measured", "diff.", "")),
+        "n", "notes",
+    )  # fmt: skip
+    label = ""
+    for cell_, row in zip(chosen.cells, shown.rows, strict=True):
+        label = row[0] or label
+        assert (label, row[1]) == (cell_.row, cell_.column)
         assert row[2] == (cell_.published or "–") + (f" ± {cell_.spread}" if cell_.spread else "")
         of_cell = {entry.reading: entry for entry in entries if entry.cell is cell_ and entry.found}
         assert {int(each) for each in row[-2].split(", ") if each} == {entry.found.n for entry in of_cell.values()}
@@ -221,4 +252,6 @@ def test_no_number_is_shown_that_is_not_measured_or_printed(tmp_path_factory, da
         NUMBER.findall("\n".join([shown.caption, *shown.header, *shown.notes, *map("\n".join, shown.rows)]))
     )
     for form, text in texts(shown).items():
-        assert Counter(NUMBER.findall(text)) == every, form
+        check_places(form, text, shown)
+        plain = html.unescape(re.sub("<[^>]*>", " ", text)) if form == "html" else text
+        assert Counter(NUMBER.findall(plain)) == every, form

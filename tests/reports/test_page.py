@@ -21,9 +21,12 @@ from robeval.reports.page import content, html
 from robeval.reports.page.markup import Markup, join, tag
 from robeval.reports.page.picture import Picture, data_uri
 from robeval.reports.page.verdicts import finished
+from robeval.run.plan import resolved
+from robeval.suites import load as suites
 from robeval.values.card import ModelCard, Network
 from robeval.values.cell import DataSlice
 from robeval.values.measurement import Finding, Measured, Question
+from robeval.values.plan import ModelPlan, Row
 from robeval.values.threat import ThreatModel
 from robeval.version import VERSION
 
@@ -148,7 +151,18 @@ def test_an_unfinished_model_has_its_status_and_no_classes(tmp_path):
 
 def test_one_radius_makes_no_curve_and_the_page_says_what_would(shown):
     assert {each.curves for panel in shown for board in panel.boards for each in board.profiles} == {()}
-    assert "robeval measure curve --suite small --model weak" in html.page("Board", shown)
+    page = html.page("Board", shown)
+    assert "robeval measure curve --suite whitebox_digits_linf --model weak" in page
+    assert "measure curve --suite small" not in page
+
+
+def test_the_suites_that_the_page_sends_to_look_for_the_nearest_image():
+    for name in (each for each in suites.catalog() if each.startswith("whitebox_")):
+        suite = resolved(suites.load(name))
+        rows = [Row(chain.id, chain.attacks, ()) for chain in suite.chains]
+        planned = ModelPlan(name, "", suite.dataset, suite.split, suite.threat, "net", 0, 0, tuple(rows))
+        assert name == f"whitebox_{suite.dataset}_{suite.threat.norm}"
+        assert any(planned.seeks(row) for row in rows), name
 
 
 def test_attacks_at_two_radii_make_dots(tmp_path):
@@ -189,6 +203,8 @@ def test_the_answers_of_the_measure_make_a_line(tmp_path):
     asked = Question("curve", {}, "weak", "w" * 32, data, suite="small")
     found = (Finding("robust_accuracy", 0.9, 0.8, 0.95, 40, "eps=0.05"), Finding("other", 1.0))
     ledger.put_answer(Measured(asked, found))
+    bound = Finding("robust_accuracy_at_most", 0.9, n=40, at="eps=0.01")
+    ledger.put_answer(Measured(dataclasses.replace(asked, version=2), (*found, bound)))  # no line through one point
     (curve,) = profiles(ledger)["weak"].curves
     assert [(point.radius, point.share) for point in curve.points] == [(0.05, 0.9)]
     assert "Robust accuracy in % against eps: distances of all attacks of small, n = 40" in html.page(

@@ -35,3 +35,18 @@ def test_a_board_of_a_method_fits_80_columns():
     row = ("trades_wrn34_beta1", "cifar10", "linf 0.031", "accuracy under PGD-20 steps", "published", "56.61", LABEL)
     said = screen(Table("trades: published", header, (row, row)), 80)
     assert said.count("56.61") == said.count("trades_wrn34_beta1") == 2
+
+
+def test_a_formula_that_begins_with_a_number_is_folded():
+    header = ("row", "cell", "published", "measured", "diff.", "", "n", "notes")
+    row = ("logistic", "psi(0.5), minimised", "1-sqrt(1-theta^2)+" * 6, "0.1887", "–", "published only", "", "[1]")
+    said = screen(Table("A table", header, (row,)), 100)
+    assert "psi(0.5)," in said and "published" in said.partition("logistic")[2]
+    assert max(map(len, said.splitlines())) <= 100
+
+
+def test_the_name_of_a_column_of_numbers_is_folded_and_takes_no_room_from_them():
+    header = ("images made on", "target", "natural %", "robust %, of all samples", "n", "robust %, of clean-correct")
+    row = ("natural_digits", "trades_digits", "95.00", "80.00 [58.4,91.9]", "20", "84.21 [62.4,94.5]")
+    said = screen(Table("A table", header, (row,)), 92)
+    assert all(said.count(each) == 1 for each in row), said

@@ -69,6 +69,20 @@ def test_published_tables_find_the_losses(ledger):
     assert other.found is None
 
 
+def test_another_seed_is_another_matrix_and_another_number(ledger):
+    (plan,) = (each for each in ledger.plans() if each.source)
+    ledger.put_plan(replace(plan, model="late", seed=3))
+    plans = list(ledger.plans())
+    first, second = transfer.tables(transfer.results(ledger, plans))
+    assert [row[1] for row in first.rows + second.rows] == ["late", "net"]
+    assert {first.caption.count("seed 3"), second.caption.count("seed 3")} == {0, 1}
+    ask = Ask("mean_cross_entropy", "late", "small", "pgd", "src")
+    table = PaperTable("own", "", "", (PaperCell("a", "b", "2.1", "", "loss", asks={"paper": {"": ask}}),), {"": ""})
+    found = measure.results(ledger, plans), transfer.rows(ledger, plans)
+    assert compare(table, *found)[0].verdict == "seed 3, not 0"
+    assert compare(table, *found, seed=3)[0].found.value == 2.0
+
+
 def test_where_the_target_is_never_right_there_is_nothing_to_be_kept(tmp_path):
     ledger = Ledger(tmp_path)
     about = replace(records.cell(PGD), source="s" * 32)

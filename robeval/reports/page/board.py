@@ -155,8 +155,9 @@ def _linked(text: str) -> Markup:
 
 def _curve(profile: Profile) -> Markup:
     if not profile.curves:
-        said = "The ledger has results at one radius only. Minimal-distance attacks, suites at other radii, or "
-        return tag("p", said, tag("code", profile.curve_command), " make a curve.", class_="note")
+        said = "The ledger has results at one radius only, and attacks inside one ball say nothing of smaller ones."
+        command = tag("code", profile.curve_command), " makes a curve: it looks for the nearest images."
+        return tag("p", said, *((" ", *command) if profile.curve_command else ()), class_="note")
     note = "What attacks find is an upper bound; a stronger one may lower it. Dashed: the eps of this ranking."
     return join(charts.curve(profile.curves, profile.eps, profile.norm), tag("p", note, class_="note"))
 

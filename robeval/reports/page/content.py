@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from robeval import shelf
 from robeval.ledger.store import Ledger
 from robeval.reports import leaderboard
 from robeval.reports.page.curve import Curve, curves
@@ -15,6 +16,7 @@ from robeval.reports.page.verdicts import Finished, finished
 from robeval.values.card import ModelCard
 from robeval.values.interval import wilson
 from robeval.values.measurement import Measured
+from robeval.values.plan import ModelPlan
 from robeval.values.suite import WORST_CASE
 from robeval.values.table import Table
 from robeval.values.threat import spell
@@ -51,7 +53,7 @@ class Profile:
 
     Attributes:
         facts: what its card and the ledger say of it.
-        curve_command: what would make a curve where there is none.
+        curve_command: what would make a curve where there is none; empty if no suite is known that does.
         pictures: None if nobody asked for any.
     """
 
@@ -124,13 +126,21 @@ def _board(part: pd.DataFrame, runs: Runs, answers: Sequence[Measured], asked: A
                 bars=_bars(part[part.model == model]),
                 classes=_classes(run),
                 curves=_curves(run, runs, answers),
-                curve_command=f"robeval measure curve --suite {about.suite} --model {model}",
+                curve_command=_curve_command(about),
                 eps=about.threat.eps,
                 norm=about.threat.norm,
                 pictures=None if asked.pictures is None else tuple(asked.pictures.get((suite, model), ())),
             )
         )
     return Board(suite, table, tuple(profiles))
+
+
+def _curve_command(plan: ModelPlan) -> str:
+    """Of this suite if its attacks look for the nearest image, else of the white-box suite, which does everywhere."""
+    other = f"whitebox_{plan.dataset}_{plan.threat.norm}"
+    known = any(plan.seeks(row) for row in plan.rows)
+    suite = plan.suite if known else other if other in shelf.names(shelf.SUITES) else ""
+    return f"robeval measure curve --suite {suite} --model {plan.model}" if suite else ""
 
 
 def _curves(run: Finished, runs: Runs, answers: Sequence[Measured]) -> tuple[Curve, ...]:

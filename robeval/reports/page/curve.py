@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from robeval.reports.page.verdicts import Finished
 from robeval.values.interval import wilson
-from robeval.values.measurement import Measured
+from robeval.values.measurement import AT_MOST, Measured
 
 POINTS = 40
 
@@ -48,7 +48,7 @@ def curves(runs: Sequence[Finished], answers: Iterable[Measured], norm: str) -> 
     for same in _by_samples(runs):
         found += [each for each in (_of_balls(same, norm), _of_distances(same, norm)) if each]
     suites = {run.plan.suite for run in runs if run.plan.threat.norm == norm}
-    return (*found, *(_of_answer(answer) for answer in answers if answer.question.suite in suites))
+    return (*found, *filter(None, (_of_answer(answer) for answer in answers if answer.question.suite in suites)))
 
 
 def _by_samples(runs: Sequence[Finished]) -> list[list[Finished]]:
@@ -96,14 +96,18 @@ def _of_distances(runs: list[Finished], norm: str) -> Curve | None:
     return Curve(_label(f"nearest images found by {names}", runs), tuple(points), True)
 
 
-def _of_answer(answer: Measured) -> Curve:
+def _of_answer(answer: Measured) -> Curve | None:
+    """A line, or dots if some radii have an upper bound only; none if too few have more."""
     points = [
         Point(float(match[1]), each.value, each.low, each.high)
         for each in answer.findings
-        if (match := re.fullmatch(r"eps=(\S+)", each.at))
+        if each.metric == "robust_accuracy" and (match := re.fullmatch(r"eps=(\S+)", each.at))
     ]
     n = max((each.n for each in answer.findings), default=0)
-    return Curve(f"distances of all attacks of {answer.question.suite}, n = {n}", tuple(points), True)
+    whole = not any(each.metric.endswith(AT_MOST) for each in answer.findings)
+    if not whole and len(points) < 3:  # clean, and the suite's eps
+        return None
+    return Curve(f"distances of all attacks of {answer.question.suite}, n = {n}", tuple(points), whole)
 
 
 def _label(what: str, runs: list[Finished]) -> str:
