@@ -2,8 +2,8 @@
 
     python benchmarks/attacks.py --checkpoint model_mnist_smallcnn.pt --data-root DIR
 
-All are run by robeval's engine on the same samples of the MNIST SmallCNN of TRADES, with frozen parameters, in turn,
-and judged alike; DeepFool besides an image at a time. Attacks that no library has are in a row of their own. A ratio is
+All are run by robeval's engine on the same samples of one MNIST network, with frozen parameters, in turn, and judged
+alike; DeepFool besides an image at a time. Attacks that no library has are in a row of their own. A ratio is
 printed only where the robust accuracies are within 1 point or one image of each other, whichever is larger, and the
 outcomes do not differ significantly (exact McNemar test on the samples broken, p < 0.05), which fewer than 6 samples
 cannot; and, for minimal distances, where the medians are finite and within 5 %. What is compared, and with which
@@ -44,38 +44,41 @@ NEAR = 1.05  # medians of distances whose quotient is at most this are of equal 
 
 
 @click.command()
+@click.option("--model", "name", default="trades_mnist", show_default=True, help="A model of MNIST, by its card.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), required=True)
 @click.option("--data-root", type=click.Path(path_type=Path), required=True)
 @click.option("--suite", default=str(Path(__file__).with_suffix(".toml")), show_default=True)
 @click.option("--images", default=64, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--attack", "chosen", multiple=True, help="Only the attack of this id; may be given again.")
-def main(checkpoint: Path, data_root: Path, suite: str, images: int, rounds: int, chosen: tuple[str, ...]) -> None:
+def main(
+    name: str, checkpoint: Path, data_root: Path, suite: str, images: int, rounds: int, chosen: tuple[str, ...]
+) -> None:
     """Time the pairs in turn and print medians and ratios."""
     samples = load("mnist", "test", (data_root,))
-    model = load_model(cards.load("trades_mnist"), samples.shape, samples.num_classes, checkpoint)
+    model = load_model(cards.load(name), samples.shape, samples.num_classes, checkpoint)
     check = work(resolved(suites.load(suite)), chosen)
     plan = make_plan(check.suite, [model], samples, limit=images, seed=0)
     cells = {cell.attack.id: cell for cell in plan.cells}
     alone = {pair.theirs: cells[pair.ours] for pair in check.pairs if pair.use == ALONE}
     shape = probe(model.module, samples.shape, torch.device("cpu"))
-    times: dict[str, list[float]] = {name: [] for name in (*cells, *alone)}
+    times: dict[str, list[float]] = {attack: [] for attack in (*cells, *alone)}
     found: dict[str, Verdicts] = {}
     for turn in range(rounds + 1):  # the first warms up, and imports the libraries
-        for name, cell in cells.items():
-            seconds, found[name] = timed(cell, model, samples, shape)
+        for attack, cell in cells.items():
+            seconds, found[attack] = timed(cell, model, samples, shape)
             if turn:
-                times[name].append(seconds)
-        for name, cell in alone.items():
-            seconds, found[name] = one_by_one(cell, model, samples, Shape(1, shape.threads))
+                times[attack].append(seconds)
+        for attack, cell in alone.items():
+            seconds, found[attack] = one_by_one(cell, model, samples, Shape(1, shape.threads))
             if turn:
-                times[name].append(seconds)
-    paired = {name for pair in check.pairs for name in (pair.ours, pair.theirs)}
+                times[attack].append(seconds)
+    paired = {attack for pair in check.pairs for attack in (pair.ours, pair.theirs)}
     rows = [row(pair, times, found) for pair in check.pairs]
-    rows += [single(name, times[name], found[name]) for name in cells if name not in paired]
+    rows += [single(attack, times[attack], found[attack]) for attack in cells if attack not in paired]
     header = ("attack", "reference", "seconds: ours", "theirs", "robust %: ours", "theirs")
     header += ("median distance: ours", "theirs", "ours is faster by")
-    caption = f"{images} MNIST images, TRADES SmallCNN, torch {torch.__version__}, {shape}"
+    caption = f"{images} MNIST images, {name}, torch {torch.__version__}, {shape}"
     Console(width=190).print(terminal.render(Table(caption, header, tuple(rows), check.skipped)))
 
 

@@ -12,7 +12,7 @@ from robeval.errors import UserError
 from robeval.ops.losses import cross_entropy
 from robeval.ops.microbatch import Microbatches
 
-_ROWS = {"cpu": (16, 32, 64, 128, 256), "cuda": (64, 128, 256, 512, 1024)}
+_ROWS = {"cpu": (8, 16, 32, 64, 128, 256), "cuda": (64, 128, 256, 512, 1024)}
 _ENOUGH = 0.95  # of the best throughput: the smaller shape is taken, and probes agree more often
 _PATIENCE = 1.0  # seconds that the passes of one shape may take; larger ones are not tried then
 
