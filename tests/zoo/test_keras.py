@@ -83,6 +83,7 @@ def test_layers_of_one_name_keep_the_whole_way_to_them(put):
         ({"lstm/recurrent_kernel:0": DENSE}, "'lstm/recurrent_kernel' has 2 dimensions and is of a layer"),
         ({"c1/kernel:0": DENSE.reshape(4, 4, 4, 5, 2)}, "'c1/kernel' has 5 dimensions"),
         ({"layers/norm/vars/0": TEN, "layers/norm/vars/1": TEN}, "layer 'layers/norm' has 2 weights without names"),
+        ({"c1/vars/" + 5000 * "1": (3, 3, 1, 4)}, "has 1 weights without names"),
         ({}, "it holds nothing"),
         ({"c1/kernel:0": "text"}, "is cut or damaged"),
     ],

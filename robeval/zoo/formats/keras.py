@@ -35,6 +35,7 @@ NUMBERED = {
     (1, 1, 1, 1): ("gamma", "beta", "moving_mean", "moving_variance"),
 }
 OTHERS = ("optimizer", "optimizer_weights", "seed_generator")  # groups that hold no weights of the network
+DIGITS = 10  # fewer than that has the number of a layer's weight
 DEEPEST = 16  # groups inside each other
 FIX = "Build the network in torch, and give it with `--model package.module:factory`."
 
@@ -114,7 +115,7 @@ def _named(
     numbered = defaultdict(list)
     for parts, array in arrays.items():
         if parts[-2:-1] == ("vars",):
-            numbered[parts[:-2]].append((int(parts[-1]) if parts[-1].isdecimal() else -1, array))
+            numbered[parts[:-2]].append((int(parts[-1]) if _is_number(parts[-1]) else -1, array))
         else:
             named[(*parts[:-1], parts[-1].removesuffix(":0"))] = array
     for layer, members in numbered.items():
@@ -125,6 +126,10 @@ def _named(
             raise UserError(found, where=path, fix=FIX)
         named.update({(*layer, kind): array for kind, (_, array) in zip(kinds, members)})
     return named
+
+
+def _is_number(name: str) -> bool:
+    return len(name) < DIGITS and name.isdecimal()
 
 
 def _name(parts: tuple[str, ...], among: Mapping[tuple[str, ...], object]) -> str:
