@@ -13,6 +13,7 @@ DIGITS, RECORDED = 8, "*"  # of a sha256 in a table; the mark of one that nobody
 PLACES = {
     "here": "here: the file is where robeval looks for it",
     "at URL": "at URL: `robeval zoo fetch MODEL` gets the file; `robeval zoo show MODEL` says from where",
+    "by hand": "by hand: `robeval zoo show MODEL` says where to get the file and where to put it",
     "to train": "to train: `robeval train MODEL` makes the file",
     "not here": "not here: give the file with `--checkpoint FILE`",
 }
