@@ -13,7 +13,7 @@ from robeval.fetch.download import record, recorded
 from robeval.values.card import ModelCard
 from robeval.zoo import bundles
 from robeval.zoo.formats import registry as formats
-from robeval.zoo.formats.refusals import AGAIN
+from robeval.zoo.formats.refusals import AGAIN, damaged
 from robeval.zoo.wrapped import Unwrapped, state_dict
 
 
@@ -137,7 +137,10 @@ def unwrap(path: Path, key: str = "") -> Unwrapped:
     """
     path = bundles.index(path)
     refuse_strangers(path)
-    return state_dict(formats.of(path).read(path), path, key)
+    found = state_dict(formats.of(path).read(path), path, key)
+    if len(found.weights) > formats.MOST:
+        raise damaged(path, f"it holds {len(found.weights)} tensors, more than any network")
+    return found
 
 
 def kind(path: Path) -> str:

@@ -22,6 +22,7 @@ from robeval.zoo.sorted_table import DamagedError, Fields, fields, number, rows,
 from robeval.zoo.variables import MEMORY
 
 LONGEST = 1 << 20  # bytes of an index; that of Madry's CIFAR-10 network with its optimiser has 20 thousand
+MOST = 2_000  # variables, of which each takes its time; that network has three hundred
 FARTHEST = 1 << 62  # no file is that long
 PIECE = 1 << 22  # bytes that are read at once
 SPARE = 1 << 20  # bytes that a data file may have behind its variables
@@ -73,7 +74,10 @@ def _index(folder: Traversable, prefix: str) -> tuple[Fields, dict[str, bytes]]:
     entries = {name.decode(errors="backslashreplace"): message for name, message in rows(table)}
     if "" not in entries:
         raise DamagedError("the index has no header")
-    return fields(entries.pop("")), entries
+    header = fields(entries.pop(""))
+    if len(entries) > MOST:
+        raise DamagedError(f"the index names {len(entries)} variables; {MOST} are the most that are read here")
+    return header, entries
 
 
 def _shards(folder: Traversable, prefix: str, header: Fields) -> list[Traversable]:

@@ -144,3 +144,9 @@ def test_without_h5py_the_way_to_it_is_named(put, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(UserError, match=r"needs h5py, which is not installed\n  Run `pip install 'robeval\[keras\]'`"):
         checkpoints.read(path)
+
+
+def test_more_arrays_than_a_network_has_are_refused(put, monkeypatch):
+    monkeypatch.setattr("robeval.zoo.formats.keras.MOST", len(OLD))
+    with pytest.raises(UserError, match=r"it has more than \d+ groups and arrays"):
+        checkpoints.read(put(OLD))

@@ -384,6 +384,35 @@ def many_instructions():
     return pickled(b"(" + 600_000 * b"N" + b"t")
 
 
+def many_names():
+    """Sixty thousand tensors without a number."""
+    table = {f"layer{i}.weight": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(60_000)}
+    header = json.dumps(table).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
+def many_short_names():
+    table = {f"{i:x}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(25_000)}
+    header = json.dumps(table, separators=(",", ":")).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
+def many_nodes():
+    made = onnx_model(network())
+    node = made.graph.node[2]
+    made.graph.node.extend([node] * 30_000)
+    return made.SerializeToString()
+
+
+def many_initializers():
+    made = onnx_model(network())
+    made.graph.initializer.extend([made.graph.initializer[0]] * 20_000)
+    return made.SerializeToString()
+
+
+ONNX = (many_nodes, many_initializers)
+
+
 SMALL_BUT = {
     bytes_by_number: "more than tensors and plain values (builtins.bytearray)",
     bytes_by_number_of_old: "more than tensors and plain values (__builtin__.bytearray)",
@@ -393,6 +422,10 @@ SMALL_BUT = {
     tuples_for_key_of_script: "keys that are neither texts nor plain numbers",
     copies: "it copies more than",
     many_names_of_one: "declares tensors that it does not hold",
+    many_names: "bytes, more than any network needs",
+    many_short_names: "it holds 25000 tensors, more than any network",
+    many_nodes: "it describes a network of 30006 parts",
+    many_initializers: "it describes a network of 20008 parts",
     two_descriptions: "it has 2 entries data.pkl",
     deep_stack: "there are no weights",
     many_instructions: "described in more than",
@@ -406,10 +439,10 @@ SMALL_BUT = {
     vast_mean: "declares tensors that it does not hold",
     long_mean: "its input layer has 1024 numbers in 'mean', expected one for each channel",
 }
-KERAS = () if find_spec("h5py") else (one_array, many_ways)
+LACKING = (*(() if find_spec("h5py") else (one_array, many_ways)), *(() if find_spec("onnx") else ONNX))
 
 
-@pytest.mark.parametrize("make", [make for make in SMALL_BUT if make not in KERAS], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [make for make in SMALL_BUT if make not in LACKING], ids=lambda make: make.__name__)
 def test_small_files_that_ask_for_much_are_refused_at_once(make, tmp_path):
     assert SMALL_BUT[make] in refused("zip", make(), tmp_path / "net")
 
@@ -468,7 +501,7 @@ def test_what_declares_or_is_much_takes_no_memory(tmp_path):
     for path in paths:
         path.write_bytes(huge(path.name))
     for make in (packed_tensor, own_part, own_parts, one_array, many_ways, alike):
-        if make not in KERAS:
+        if make not in LACKING:
             paths.append(tmp_path / make.__name__)
             paths[-1].write_bytes(make())
     for name, head in LARGE.items():

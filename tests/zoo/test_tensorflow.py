@@ -293,9 +293,9 @@ def with_entry(*values, name=b"a/DW"):
 
 
 def overlapping():
-    """Four thousand variables, each of the whole data file."""
+    """Two thousand variables, each of the whole data file."""
     crc = bundle.masked(bytes(1 << 20))
-    rows = [(f"{i:06d}".encode(), bundle.entry(1, (1 << 18,), 0, 0, 1 << 20, crc)) for i in range(4_000)]
+    rows = [(f"{i:06d}".encode(), bundle.entry(1, (1 << 18,), 0, 0, 1 << 20, crc)) for i in range(1_900)]
     return bundle.table([(b"", bundle.field(1, 1)), *rows], 1000), bytes(1 << 20)
 
 
@@ -303,6 +303,13 @@ def long_names():
     """Names that unpack to a thousand bytes each from five."""
     rows = [(b"x" * 1000 + f"{i:05d}".encode(), b"") for i in range(30_000)]
     return bundle.table([(b"", bundle.field(1, 1)), *rows], 30_001), b""
+
+
+def many_variables():
+    """Each of one number, which takes a millisecond to check."""
+    crc = bundle.masked(bytes(4))
+    rows = [(f"{i:06d}".encode(), bundle.entry(1, (1,), 0, 4 * i, 4, crc)) for i in range(10_000)]
+    return bundle.table([(b"", bundle.field(1, 1)), *rows], 1000), bytes(40_000)
 
 
 def one_block_often():
@@ -351,6 +358,7 @@ REFUSED = {
     "a long index": (bytes(1 << 21), DATA, "is longer than"),
     "overlapping": (*overlapping(), "on top of others"),
     "long names": (*long_names(), "too long"),
+    "many variables": (*many_variables(), "the index names 10000 variables"),
     "one block often": (*one_block_often(), "blocks of the index overlap"),
 }
 

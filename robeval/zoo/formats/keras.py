@@ -15,7 +15,7 @@ from torch import Tensor
 
 from robeval.errors import UserError
 from robeval.zoo.formats.refusals import absent, brief, damaged
-from robeval.zoo.formats.registry import file_format
+from robeval.zoo.formats.registry import MOST, file_format
 
 # What torch calls a layer's weights.
 NAMES = {
@@ -82,6 +82,8 @@ def _datasets(
         if address in met:
             raise ValueError(f"'{name}' is a second name of something in it, which Keras never gives")
         met.add(address)
+        if len(met) > MOST:
+            raise ValueError(f"it has more than {MOST} groups and arrays")
         if isinstance(item, h5py.Dataset):
             yield (*above, name), item
         elif name != "model_weights" or above:
