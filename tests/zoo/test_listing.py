@@ -152,3 +152,14 @@ def test_no_model_is_said_to_be_fetched_that_has_no_address():
     fetched = {each.id for each in known if whereabouts(each) == "at URL"}
     assert fetched == {each.id for each in known if each.checkpoint.url and whereabouts(each) != "here"}
     assert whereabouts(cards.load("bat_madry")) == "by hand"
+
+
+def test_a_robust_accuracy_in_another_ball_says_in_which():
+    models = [
+        card("a", [attacked(50)]),
+        card("b", [attacked(40, "accuracy under PGD-20, l-inf 16/255, step 2/255")]),
+        card("c", [attacked(0)], threat=None),
+    ]
+    strong, natural = tables(models)
+    assert [row[3] for row in strong.rows] == ["50.00", "40.00 at 16/255"]
+    assert [row[3] for row in natural.rows] == ["0.00 at 8/255"]
