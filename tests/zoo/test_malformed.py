@@ -380,6 +380,17 @@ def deep_stack():
     return described(b"}" + text("w") + b"(" + 150_000 * b"N" + 150_000 * b"(t" + b"tsb", {})
 
 
+def behind_another():
+    return torch_zip({}) + torch_zip({"w": torch.zeros(1)})
+
+
+def with_comment():
+    file = io.BytesIO(torch_zip({}))
+    with zipfile.ZipFile(file, "a") as out:
+        out.comment = b"a comment"
+    return file.getvalue()
+
+
 def many_instructions():
     return pickled(b"(" + 600_000 * b"N" + b"t")
 
@@ -427,6 +438,8 @@ SMALL_BUT = {
     many_nodes: "it describes a network of 30006 parts",
     many_initializers: "it describes a network of 20008 parts",
     two_descriptions: "it has 2 entries data.pkl",
+    behind_another: "something in front of its entries",
+    with_comment: "something in front of its entries",
     deep_stack: "there are no weights",
     many_instructions: "described in more than",
     packed_tensor: "cut or damaged: its entries declare",
