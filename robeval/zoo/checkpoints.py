@@ -13,7 +13,7 @@ from robeval.fetch.download import record, recorded
 from robeval.values.card import ModelCard
 from robeval.zoo import bundles
 from robeval.zoo.formats import registry as formats
-from robeval.zoo.formats.refusals import AGAIN
+from robeval.zoo.formats.refusals import AGAIN, damaged
 from robeval.zoo.wrapped import Unwrapped, state_dict
 
 
@@ -62,12 +62,16 @@ def known_sha256(card: ModelCard) -> tuple[str, str]:
 
 
 def whereabouts(card: ModelCard) -> str:
-    """Where a card's weights are: "here", "at URL" (its source), "to train" (by `robeval train`), or "not here"."""
+    """Where a card's weights are.
+
+    "here", "at URL" (where they can be fetched from), "by hand" (at a source that only a person can get them from), "to
+    train" (by `robeval train`), or "not here".
+    """
     name = card.checkpoint.file if card.checkpoint else ""
     if name and any(bundles.index(folder / name).is_file() for folder in folders(card)):
         return "here"
     if card.checkpoint and (card.checkpoint.url or card.checkpoint.source):
-        return "at URL"
+        return "at URL" if card.checkpoint.url else "by hand"
     return "to train" if card.training else "not here"
 
 
@@ -133,7 +137,10 @@ def unwrap(path: Path, key: str = "") -> Unwrapped:
     """
     path = bundles.index(path)
     refuse_strangers(path)
-    return state_dict(formats.of(path).read(path), path, key)
+    found = state_dict(formats.of(path).read(path), path, key)
+    if len(found.weights) > formats.MOST:
+        raise damaged(path, f"it holds {len(found.weights)} tensors, more than any network")
+    return found
 
 
 def kind(path: Path) -> str:

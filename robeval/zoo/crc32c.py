@@ -16,7 +16,7 @@ _PIECE = 10  # a piece has 2**10 bytes: few steps for a short text, many pieces 
 _Words = NDArray[np.uint32]
 
 
-def crc32c(data: bytes | memoryview) -> int:
+def crc32c(data: bytes | bytearray) -> int:
     """The checksum of the bytes, 0 to 2**32 - 1."""
     size = len(data)
     pieces = -(-size >> _PIECE) or 1

@@ -78,7 +78,7 @@ def _differences(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
 
 
 def _described(tensor: Tensor) -> str:
-    kind = "" if tensor.is_floating_point() else "whole numbers "
+    kind = "" if tensor.is_floating_point() else "complex numbers " if tensor.is_complex() else "whole numbers "
     return kind + ("x".join(map(str, tensor.shape)) or "one number")
 
 

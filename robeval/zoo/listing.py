@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from robeval.values.card import ModelCard, Published
 from robeval.values.table import Table
@@ -9,10 +10,12 @@ from robeval.zoo.checkpoints import known_sha256, whereabouts
 
 NATURAL, ROBUST = "natural accuracy", "accuracy under "
 HEADER = "model", "network", "clean", "robust", "by", "weights"
+NORMS = "l-inf", "l2", "l1"  # as metrics write them, each before the size of its ball
 DIGITS, RECORDED = 8, "*"  # of a sha256 in a table; the mark of one that nobody published
 PLACES = {
     "here": "here: the file is where robeval looks for it",
     "at URL": "at URL: `robeval zoo fetch MODEL` gets the file; `robeval zoo show MODEL` says from where",
+    "by hand": "by hand: `robeval zoo show MODEL` says where to get the file and where to put it",
     "to train": "to train: `robeval train MODEL` makes the file",
     "not here": "not here: give the file with `--checkpoint FILE`",
 }
@@ -21,7 +24,8 @@ PLACES = {
 def tables(cards: Iterable[ModelCard], checksums: bool = False) -> tuple[Table, ...]:
     """One table for each data set and threat model, as only there robust accuracies compare; the best model first.
 
-    The robust accuracy is the least that was published for the card's threat model; letters lead to who published it.
+    The robust accuracy is the least that was published for the card's threat model, or, with its own size, for another
+    where none was; letters lead to who published it.
 
     Args:
         checksums: whether there is room for a column with the beginning of the sha256 of the weights, where it is
@@ -66,7 +70,7 @@ def _group(caption: str, members: list[ModelCard], checksums: bool) -> Table:
         marks = [cite(hard, hard.metric if hard else "")]
         if hard is None or (clean is not None and clean.source != hard.source):
             marks.append(cite(clean, NATURAL))
-        row = (card.id, _network(card), _percent(clean), _percent(hard), " ".join(filter(None, marks)))
+        row = (card.id, _network(card), _percent(clean), _attacked(card, hard), " ".join(filter(None, marks)))
         rows.append((*row, whereabouts(card), *([_checksum(card)] if checksums else [])))
     notes = tuple(f"{letter}  {text}" for text, letter in letters.items())
     known = ", ".join(f"{card.id} {told}" for card in members if (told := _checksum(card)))
@@ -99,10 +103,25 @@ def natural(card: ModelCard) -> Published | None:
 
 def robust(card: ModelCard) -> Published | None:
     """The least published accuracy under an attack, of those attacks that stay in the card's ball."""
-    ball = "" if card.threat is None else str(card.threat).removeprefix(card.threat.norm).strip()
     attacked = [each for each in card.published if each.metric.startswith(ROBUST)]
-    inside = [each for each in attacked if ball in each.metric.replace(",", " ").split()] or attacked
+    inside = [each for each in attacked if _radius(card) in _words(each)] or attacked
     return min(inside, key=lambda each: each.value, default=None)
+
+
+def _radius(card: ModelCard) -> str:
+    """The size of the ball in which a model is meant to be robust, as metrics write it; "" if it is in none."""
+    return "" if card.threat is None else str(card.threat).removeprefix(card.threat.norm).strip()
+
+
+def _words(number: Published) -> list[str]:
+    return number.metric.replace(",", " ").split()
+
+
+def _attacked(card: ModelCard, number: Published | None) -> str:
+    """The robust accuracy, and its ball if that is not the card's own, in which others are: `29.35 at 8/255`."""
+    words = _words(number) if number else []
+    other = next((after for word, after in pairwise(words) if word in NORMS), "") if _radius(card) not in words else ""
+    return _percent(number) + (f" at {other}" if other else "")
 
 
 def _percent(number: Published | None) -> str:

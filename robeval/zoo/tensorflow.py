@@ -6,10 +6,11 @@ is not needed and never opened. Whatever an index declares is held against the f
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -21,6 +22,11 @@ from robeval.zoo.sorted_table import DamagedError, Fields, fields, number, rows,
 from robeval.zoo.variables import MEMORY
 
 LONGEST = 1 << 20  # bytes of an index; that of Madry's CIFAR-10 network with its optimiser has 20 thousand
+MOST = 2_000  # variables, of which each takes its time; that network has three hundred
+FARTHEST = 1 << 62  # no file is that long
+PIECE = 1 << 22  # bytes that are read at once
+SPARE = 1 << 20  # bytes that a data file may have behind its variables
+OUTSIDE = "lies outside the data files, or on top of others"
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # a text that TensorFlow 2 adds; no variable
 TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 19: "<f2"}
 
@@ -68,7 +74,10 @@ def _index(folder: Traversable, prefix: str) -> tuple[Fields, dict[str, bytes]]:
     entries = {name.decode(errors="backslashreplace"): message for name, message in rows(table)}
     if "" not in entries:
         raise DamagedError("the index has no header")
-    return fields(entries.pop("")), entries
+    header = fields(entries.pop(""))
+    if len(entries) > MOST:
+        raise DamagedError(f"the index names {len(entries)} variables; {MOST} are the most that are read here")
+    return header, entries
 
 
 def _shards(folder: Traversable, prefix: str, header: Fields) -> list[Traversable]:
@@ -83,34 +92,79 @@ def _shards(folder: Traversable, prefix: str, header: Fields) -> list[Traversabl
     return found
 
 
+class _Entry(NamedTuple):
+    """Where a variable's numbers lie, and what they are."""
+
+    shard: int
+    start: int
+    size: int
+    name: str
+    kind: int
+    shape: list[int]
+    checksum: object
+
+
+def _entry(name: str, message: bytes) -> _Entry:
+    """What the index says of a variable, its type, shape and size being right."""
+    entry, said = fields(message), repr(name[:60])
+    kind, shard, start, size = (number(entry, field) for field in (1, 3, 4, 5))
+    if name == GRAPH:
+        return _Entry(shard, start, size, name, kind, [], b"")
+    shape = [number(fields(size), 1) for each in entry.get(2, ()) for size in fields(each).get(2, ())]
+    if kind not in TYPES or 7 in entry:
+        raise DamagedError(f"{said} is stored in slices, or is not of plain numbers")
+    if len(shape) > 8 or not size or size != math.prod(shape) * np.dtype(TYPES[kind]).itemsize:
+        raise DamagedError(
+            f"{said} declares {size} bytes, which its shape {'x'.join(map(str, shape[:8]))} does not take"
+        )
+    return _Entry(shard, start, size, name, kind, shape, entry.get(6, [b""])[-1])
+
+
 def _variables(shards: list[Traversable], entries: dict[str, bytes]) -> dict[str, NDArray[Any]]:
-    """The numbers of each variable, its declared place and checksum being right."""
+    """The numbers of each variable, its declared place and checksum being right.
+
+    They are read in the order in which they lie, one at a time: an archive can only be read forward.
+    """
     found: dict[str, NDArray[Any]] = {}
-    contents = [memoryview(shard.read_bytes()) for shard in shards]
-    unread = sum(map(len, contents))
-    for name, message in entries.items():
-        if name == GRAPH:
-            continue
-        entry, said = fields(message), repr(name[:60])
-        shape = [number(fields(size), 1) for each in entry.get(2, ()) for size in fields(each).get(2, ())]
-        kind, shard, start, size = (number(entry, field) for field in (1, 3, 4, 5))
-        if kind not in TYPES or 7 in entry:
-            raise DamagedError(f"{said} is stored in slices, or is not of plain numbers")
-        if len(shape) > 8 or not size or size != math.prod(shape) * np.dtype(TYPES[kind]).itemsize:
-            raise DamagedError(
-                f"{said} declares {size} bytes, which its shape {'x'.join(map(str, shape[:8]))} does not take"
-            )
-        if shard >= len(contents) or start + size > len(contents[shard]) or size > unread:
-            raise DamagedError(f"{said} lies outside the data files, or on top of others")
-        unread -= size
-        if MEMORY.fullmatch(
-            name
-        ):  # half of a checkpoint, and no network takes it: that it is there is all there is to know
-            found[name] = as_strided(np.zeros((), TYPES[kind]), shape, [0] * len(shape))
-            continue
-        stored = contents[shard][start : start + size]
-        if crc32c(stored) != unmask(entry.get(6, [b""])[-1]):
-            raise DamagedError(f"the checksum of {said} is wrong")
-        numbers = np.frombuffer(stored, TYPES[kind]).reshape(shape)
-        found[name] = (np.moveaxis(numbers, (-1, -2), (0, 1)) if len(shape) > 1 else numbers).copy()
+    waiting = deque(sorted(_entry(name, message) for name, message in entries.items()))
+    for place, shard in enumerate(shards):
+        end = 0
+        with shard.open("rb") as file:
+            while waiting and waiting[0].shard == place:
+                entry = waiting.popleft()
+                if entry.start < end:
+                    raise DamagedError(f"{entry.name[:60]!r} {OUTSIDE}")
+                end = entry.start + entry.size
+                if entry.name != GRAPH:
+                    found[entry.name] = _numbers(file, entry)
+            file.seek(end + SPARE)
+            if file.read(1):
+                raise DamagedError(f"{shard.name[-90:]} is longer than the index says")
+    if waiting:
+        raise DamagedError(f"{waiting[0].name[:60]!r} {OUTSIDE}")
+    return {name: found[name] for name in entries if name in found}
+
+
+def _numbers(file: IO[bytes], entry: _Entry) -> NDArray[Any]:
+    """The numbers of one variable."""
+    if MEMORY.fullmatch(entry.name):
+        # Half of a checkpoint, and no network takes it: that it is there is all there is to know.
+        _stored(file, entry.start + entry.size - 1, 1, entry.name)
+        return as_strided(np.zeros((), TYPES[entry.kind]), entry.shape, [0] * len(entry.shape))
+    stored = _stored(file, entry.start, entry.size, entry.name)
+    if crc32c(stored) != unmask(entry.checksum):
+        raise DamagedError(f"the checksum of {entry.name[:60]!r} is wrong")
+    numbers = np.frombuffer(stored, TYPES[entry.kind]).reshape(entry.shape)
+    return (np.moveaxis(numbers, (-1, -2), (0, 1)) if len(entry.shape) > 1 else numbers).copy()
+
+
+def _stored(file: IO[bytes], start: int, size: int, name: str) -> bytearray:
+    """So many bytes, piece by piece: more may be declared than there is, or than memory takes."""
+    found = bytearray()
+    if start + size < FARTHEST:
+        file.seek(start)
+        while len(found) < size and (piece := file.read(min(size - len(found), PIECE))):
+            found += piece
+    if len(found) < size:
+        raise DamagedError(f"{name[:60]!r} {OUTSIDE}")
     return found

@@ -102,6 +102,13 @@ def test_the_range_that_a_network_wants_is_named(monkeypatch):
     assert "[input]" in found["input range"].evidence
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_give_no_numbers_fail_in_every_range(number, monkeypatch):
+    found = checked(lambda network: Around(network, lambda x: x + number), monkeypatch)
+    assert found["input range"].verdict == "FAIL"
+    assert found["input range"].evidence == "the logits of 200 of 200 images in [0, 1] are NaN or infinite"
+
+
 class Counting(nn.Module):
     """Batch normalisation that cannot be put into evaluation mode, as some wrappers' cannot."""
 

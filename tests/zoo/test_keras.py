@@ -83,6 +83,7 @@ def test_layers_of_one_name_keep_the_whole_way_to_them(put):
         ({"lstm/recurrent_kernel:0": DENSE}, "'lstm/recurrent_kernel' has 2 dimensions and is of a layer"),
         ({"c1/kernel:0": DENSE.reshape(4, 4, 4, 5, 2)}, "'c1/kernel' has 5 dimensions"),
         ({"layers/norm/vars/0": TEN, "layers/norm/vars/1": TEN}, "layer 'layers/norm' has 2 weights without names"),
+        ({"c1/vars/" + 5000 * "1": (3, 3, 1, 4)}, "has 1 weights without names"),
         ({}, "it holds nothing"),
         ({"c1/kernel:0": "text"}, "is cut or damaged"),
     ],
@@ -143,3 +144,9 @@ def test_without_h5py_the_way_to_it_is_named(put, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(UserError, match=r"needs h5py, which is not installed\n  Run `pip install 'robeval\[keras\]'`"):
         checkpoints.read(path)
+
+
+def test_more_arrays_than_a_network_has_are_refused(put, monkeypatch):
+    monkeypatch.setattr("robeval.zoo.formats.keras.MOST", len(OLD))
+    with pytest.raises(UserError, match=r"it has more than \d+ groups and arrays"):
+        checkpoints.read(put(OLD))

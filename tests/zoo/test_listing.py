@@ -2,9 +2,11 @@
 
 import pytest
 
+from robeval.errors import Problems
 from robeval.values.card import Checkpoint, Input, ModelCard, Network, Published
 from robeval.values.threat import ThreatModel
-from robeval.zoo import listing
+from robeval.zoo import cards, listing
+from robeval.zoo.checkpoints import whereabouts
 from robeval.zoo.listing import page, tables
 
 EIGHT = ThreatModel("linf", 8 / 255)
@@ -76,10 +78,11 @@ def test_the_robust_accuracy_is_the_least_in_the_models_own_ball(numbers, expect
 
 
 def test_where_the_weights_are(tmp_path):
-    file = Checkpoint("it.pt", source="https://example.org")
+    file = Checkpoint("it.pt", source="https://example.org", url="https://example.org/it.pt")
     where = str(tmp_path / "zoo" / "cards" / "it.toml")
     models = {
         "at URL": card("it", checkpoint=file, where=where),
+        "by hand": card("it", checkpoint=Checkpoint("it.pt", source="https://example.org"), where=where),
         "to train": card("it", training={"method": "natural"}, where=where),
         "not here": card("it", checkpoint=Checkpoint("it.pt"), where=where),
     }
@@ -142,3 +145,21 @@ def test_more_sources_than_letters():
     models = [card(f"m{i:02}", [attacked(90 - i, source=f"paper {i}")]) for i in range(30)]
     (table,) = tables(models)
     assert [row[4] for row in table.rows][25:28] == ["z", "aa", "ab"]
+
+
+def test_no_model_is_said_to_be_fetched_that_has_no_address():
+    known = [each for each in cards.catalog(Problems()).values() if each.checkpoint]
+    fetched = {each.id for each in known if whereabouts(each) == "at URL"}
+    assert fetched == {each.id for each in known if each.checkpoint.url and whereabouts(each) != "here"}
+    assert whereabouts(cards.load("bat_madry")) == "by hand"
+
+
+def test_a_robust_accuracy_in_another_ball_says_in_which():
+    models = [
+        card("a", [attacked(50)]),
+        card("b", [attacked(40, "accuracy under PGD-20, l-inf 16/255, step 2/255")]),
+        card("c", [attacked(0)], threat=None),
+    ]
+    strong, natural = tables(models)
+    assert [row[3] for row in strong.rows] == ["50.00", "40.00 at 16/255"]
+    assert [row[3] for row in natural.rows] == ["0.00 at 8/255"]

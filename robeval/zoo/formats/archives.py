@@ -37,6 +37,10 @@ def opened(path: Path) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise damaged(path, str(error)) from None
+    # Where one archive is inside another, readers differ in which they see: torch might read what was not looked at.
+    if archive.comment or min((entry.header_offset for entry in archive.infolist()), default=0):
+        archive.close()
+        raise damaged(path, "it has something in front of its entries, or behind them")
     # TorchScript packs its code, which is never read; a folder elsewhere that is called so may hide a bomb.
     tensors = [entry for entry in archive.infolist() if entry.filename.split("/")[1:2] != ["code"]]
     declared = sum(entry.file_size for entry in tensors)

@@ -1,9 +1,13 @@
-"""The few pickle instructions that TorchScript writes, followed without importing or calling anything."""
+"""The few pickle instructions that torch and TorchScript write, followed without importing or calling anything."""
 
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
+
+MOST = 1 << 19  # instructions; the largest networks of the papers need some ten thousand
+WIDEST = 1 << 60  # of whole numbers that are keys: larger ones may be chosen so that a dictionary takes hours
 
 
 class RefusedError(Exception):
@@ -38,16 +42,19 @@ class Machine:
     ) -> None:
         self.make, self.storage, self.holds = make, storage, holds
         self.stack: list[Any] = []
+        self.marks: list[int] = []  # how high the stack was at each
         self.memory: dict[int, Any] = {}
 
-    def follow(self, described: bytes) -> Any:
-        """What the instructions describe.
+    def follow(self, described: bytes | BytesIO) -> Any:
+        """What the instructions describe, of a stream up to the first end of any.
 
         Raises:
             RefusedError: one of them is unknown, or `make` refuses.
             Exception: whatever comes of instructions that make no sense.
         """
-        for instruction, given, _ in pickletools.genops(described):
+        for count, (instruction, given, _) in enumerate(pickletools.genops(described)):
+            if count == MOST:
+                raise ValueError(f"it is described in more than {MOST} instructions")
             if instruction.name == "STOP":
                 return self.stack.pop()
             if instruction.name not in INSTRUCTIONS:
@@ -61,8 +68,8 @@ class Machine:
 
     def marked(self) -> list[Any]:
         """Take everything above the last mark off the stack, and the mark."""
-        start = len(self.stack) - 1 - self.stack[::-1].index(_MARK)
-        items = self.stack[start + 1 :]
+        start = self.marks.pop()
+        items = self.stack[start:]
         del self.stack[start:]
         return items
 
@@ -89,9 +96,6 @@ class Machine:
         self.stack[-1].attributes = attributes
 
 
-_MARK = object()
-
-
 def _keep(machine: Machine, where: int) -> None:
     machine.memory[where] = machine.stack[-1]
 
@@ -105,17 +109,30 @@ def _recall(machine: Machine, where: int) -> None:
 
 
 def _pairs(machine: Machine, items: list[Any]) -> None:
-    machine.stack[-1].update(zip(items[::2], items[1::2]))
+    machine.stack[-1].update(zip(keys(items[::2]), items[1::2]))
+
+
+def keys(items: Iterable[Any]) -> Iterator[Any]:
+    """The same, if they are plain values: a tuple of tuples, each twice, may take any time to look up.
+
+    Raises:
+        TypeError: they are not.
+    """
+    for item in items:
+        if not isinstance(item, str | bytes | int | float | None) or (isinstance(item, int) and abs(item) >= WIDEST):
+            raise TypeError("it has keys that are neither texts nor plain numbers")
+        yield item
 
 
 INSTRUCTIONS: dict[str, Callable[[Machine, Any], object]] = {
     "PROTO": lambda machine, given: None,
     "GLOBAL": lambda machine, given: machine.push(Name(given)),
-    "MARK": lambda machine, given: machine.push(_MARK),
+    "MARK": lambda machine, given: machine.marks.append(len(machine.stack)),
     "NONE": lambda machine, given: machine.push(None),
     "NEWTRUE": lambda machine, given: machine.push(True),
     "NEWFALSE": lambda machine, given: machine.push(False),
-    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"), _literal),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"), _literal),
+    **dict.fromkeys(("BINUNICODE", "SHORT_BINSTRING"), _literal),
     **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _keep),
     **dict.fromkeys(("BINGET", "LONG_BINGET"), _recall),
     "EMPTY_TUPLE": lambda machine, given: machine.push(()),
@@ -126,6 +143,7 @@ INSTRUCTIONS: dict[str, Callable[[Machine, Any], object]] = {
     "EMPTY_LIST": lambda machine, given: machine.push([]),
     "APPEND": lambda machine, given: machine.stack[-2].append(machine.stack.pop()),
     "APPENDS": lambda machine, given: machine.stack[-1].extend(items) if (items := machine.marked()) else None,
+    "EMPTY_SET": lambda machine, given: machine.push(set()),
     "EMPTY_DICT": lambda machine, given: machine.push({}),
     "SETITEM": lambda machine, given: _pairs(machine, machine.last(2)),
     "SETITEMS": lambda machine, given: _pairs(machine, machine.marked()),

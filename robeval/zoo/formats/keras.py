@@ -15,7 +15,7 @@ from torch import Tensor
 
 from robeval.errors import UserError
 from robeval.zoo.formats.refusals import absent, brief, damaged
-from robeval.zoo.formats.registry import file_format
+from robeval.zoo.formats.registry import MOST, file_format
 
 # What torch calls a layer's weights.
 NAMES = {
@@ -35,6 +35,7 @@ NUMBERED = {
     (1, 1, 1, 1): ("gamma", "beta", "moving_mean", "moving_variance"),
 }
 OTHERS = ("optimizer", "optimizer_weights", "seed_generator")  # groups that hold no weights of the network
+DIGITS = 10  # fewer than that has the number of a layer's weight
 DEEPEST = 16  # groups inside each other
 FIX = "Build the network in torch, and give it with `--model package.module:factory`."
 
@@ -81,6 +82,8 @@ def _datasets(
         if address in met:
             raise ValueError(f"'{name}' is a second name of something in it, which Keras never gives")
         met.add(address)
+        if len(met) > MOST:
+            raise ValueError(f"it has more than {MOST} groups and arrays")
         if isinstance(item, h5py.Dataset):
             yield (*above, name), item
         elif name != "model_weights" or above:
@@ -114,7 +117,7 @@ def _named(
     numbered = defaultdict(list)
     for parts, array in arrays.items():
         if parts[-2:-1] == ("vars",):
-            numbered[parts[:-2]].append((int(parts[-1]) if parts[-1].isdecimal() else -1, array))
+            numbered[parts[:-2]].append((int(parts[-1]) if _is_number(parts[-1]) else -1, array))
         else:
             named[(*parts[:-1], parts[-1].removesuffix(":0"))] = array
     for layer, members in numbered.items():
@@ -125,6 +128,10 @@ def _named(
             raise UserError(found, where=path, fix=FIX)
         named.update({(*layer, kind): array for kind, (_, array) in zip(kinds, members)})
     return named
+
+
+def _is_number(name: str) -> bool:
+    return len(name) < DIGITS and name.isdecimal()
 
 
 def _name(parts: tuple[str, ...], among: Mapping[tuple[str, ...], object]) -> str:

@@ -16,6 +16,7 @@ from robeval.zoo.formats.registry import file_format
 
 NAME = "ONNX"
 _EXTERNAL = 1  # a tensor's data_location
+LONGEST = 3_000  # nodes or tensors of a graph; the deepest networks have a thousand
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
 _STRINGS = 8  # a tensor's data_type
 _FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42"  # what may follow the version at the head of a model
@@ -60,6 +61,8 @@ def parse(path: Path) -> Any:
         raise damaged(path, brief(error)) from None
     if not model.graph.node:
         raise damaged(path, "it describes no network")
+    if (most := max(len(model.graph.node), len(model.graph.initializer))) > LONGEST:
+        raise damaged(path, f"it describes a network of {most} parts; {LONGEST} are the most that are read here")
     if any(each.data_location == _EXTERNAL for each in _tensors(model.graph)):
         raise UserError(
             "the weights of this ONNX network are in other files, which are not read",

@@ -42,6 +42,6 @@ def brief(error: Exception) -> str:
     message = str(error).strip()
     if re.search("allocat|byte size|expected size|resiz|overflow|offset", message):
         return "it declares tensors that it does not hold"
-    if isinstance(error, EOFError):
+    if isinstance(error, EOFError) or re.search("but only [0-9]+ remain|exhausted before|not enough data", message):
         return "it ends too early"
     return re.split(r"\.\s|\n", message, maxsplit=1)[0][:200] or type(error).__name__

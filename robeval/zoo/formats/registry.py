@@ -9,6 +9,7 @@ from robeval.errors import UserError
 from robeval.values.catalog import Catalog
 from robeval.zoo.formats.refusals import SAFE
 
+MOST = 20_000  # tensors of a file; the deepest networks have some thousands
 HEAD = 512  # bytes of a file that tell most formats
 
 

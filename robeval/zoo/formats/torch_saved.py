@@ -3,17 +3,23 @@
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import torch
 from torch import Tensor
 
 from robeval.errors import UserError
-from robeval.zoo.formats import archives
+from robeval.zoo.formats import archives, foreseen
+from robeval.zoo.formats.instructions import RefusedError
 from robeval.zoo.formats.refusals import SAFE, brief, damaged, needs_code
 from robeval.zoo.formats.registry import file_format
 
+LONGEST = 1 << 24  # bytes in which everything but numbers is described
+PICKLES = 5  # of them without an archive: two marks, a system, what was saved, the order of the numbers
 REPEATED = 1 << 16  # bytes that a tensor may declare in any case: a few repeated numbers are no harm
 
 
@@ -25,8 +31,14 @@ def read_archive(path: Path) -> object:
         UserError: the archive is cut, damaged or another program's, or holds what would have to execute code.
     """
     with archives.opened(path) as archive:
-        if not any(name.endswith("data.pkl") for name in archive.namelist()):
+        # torch looks for the name without regard to its case.
+        described = [entry for entry in archive.infolist() if entry.filename.lower().endswith("data.pkl")]
+        if not described:
             raise UserError("this is a zip archive, but torch.save did not write it", where=path, fix=SAFE)
+        if len(described) > 1:
+            raise damaged(path, f"it has {len(described)} entries data.pkl")
+        with _reading(path), archive.open(described[0]) as file:
+            _foresee(file, 1, path)
     return _load(path)
 
 
@@ -37,17 +49,35 @@ def read_pickle(path: Path) -> object:
     Raises:
         UserError: the file is cut or damaged, or holds what would have to execute code.
     """
+    with _reading(path), path.open("rb") as file:
+        _foresee(file, PICKLES, path)
     return _load(path)
+
+
+def _foresee(file: IO[bytes], count: int, path: Path) -> None:
+    foreseen.refuse(BytesIO(file.read(LONGEST)), count, path.stat().st_size)
 
 
 def _load(path: Path) -> object:
     """`weights_only` refuses everything but tensors and plain values, and executes nothing."""
-    try:
-        # The warnings are about what is refused below.
-        with path.open("rb") as file, warnings.catch_warnings(action="ignore", category=UserWarning):
-            loaded = torch.load(file, map_location="cpu", weights_only=True)
+    # The warnings are about what is refused below.
+    with _reading(path), path.open("rb") as file, warnings.catch_warnings(action="ignore", category=UserWarning):
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
         _refuse_hollow(loaded)
         return loaded
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except foreseen.OddError as odd:
+        found = f"this file holds tensors that are {odd}, and networks here are of plain ones"
+        raise UserError(
+            found, where=path, fix="Save plain tensors: `.to_dense()` or `.dequantize()` makes them."
+        ) from None
+    except RefusedError as refused:
+        raise needs_code(path, str(refused)[:80].replace(" ", ".")) from None
     except pickle.UnpicklingError as error:
         name = re.search(r"(?:GLOBAL|Unsupported class|instantiate) ([\w.]+)", str(error))
         raise needs_code(path, name[1] if name else "") from None
