@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
-
-from robeval.zoo.crc32c import crc32c
 
 TYPES = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "float16": 19}
 FOOTER = bytes.fromhex("57fb808b247547db")
@@ -18,7 +17,7 @@ def varint(value):
 
 
 def masked(data):
-    crc = crc32c(data)
+    crc = google_crc32c.value(bytes(data))
     return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
 
 

@@ -7,7 +7,7 @@ believed, and no byte is read twice, so time and memory are bounded by the lengt
 from collections.abc import Iterator
 from typing import Any
 
-from robeval.zoo.crc32c import crc32c
+import google_crc32c
 
 MAGIC = bytes.fromhex("57fb808b247547db")  # how a table ends
 FOOTER = 48
@@ -53,7 +53,7 @@ def _block(table: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]
     end = start + size
     if end + 5 > len(table) or size < 4:
         raise DamagedError("the index is cut, or a block lies outside it")
-    if crc32c(table[start : end + 1]) != unmask(table[end + 1 : end + 5]):
+    if google_crc32c.value(table[start : end + 1]) != unmask(table[end + 1 : end + 5]):
         raise DamagedError("a checksum in the index is wrong")
     if table[end]:
         raise DamagedError("the index is compressed, which TensorFlow's are not")

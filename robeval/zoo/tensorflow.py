@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from importlib.resources.abc import Traversable
 from typing import IO, Any, NamedTuple
 
+import google_crc32c
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from robeval.errors import UserError
-from robeval.zoo.crc32c import crc32c
 from robeval.zoo.sorted_table import DamagedError, Fields, fields, number, rows, unmask
 from robeval.zoo.variables import MEMORY
 
@@ -152,13 +152,13 @@ def _numbers(file: IO[bytes], entry: _Entry) -> NDArray[Any]:
         _stored(file, entry.start + entry.size - 1, 1, entry.name)
         return as_strided(np.zeros((), TYPES[entry.kind]), entry.shape, [0] * len(entry.shape))
     stored = _stored(file, entry.start, entry.size, entry.name)
-    if crc32c(stored) != unmask(entry.checksum):
+    if google_crc32c.value(stored) != unmask(entry.checksum):
         raise DamagedError(f"the checksum of {entry.name[:60]!r} is wrong")
     numbers = np.frombuffer(stored, TYPES[entry.kind]).reshape(entry.shape)
     return (np.moveaxis(numbers, (-1, -2), (0, 1)) if len(entry.shape) > 1 else numbers).copy()
 
 
-def _stored(file: IO[bytes], start: int, size: int, name: str) -> bytearray:
+def _stored(file: IO[bytes], start: int, size: int, name: str) -> bytes:
     """So many bytes, piece by piece: more may be declared than there is, or than memory takes."""
     found = bytearray()
     if start + size < FARTHEST:
@@ -167,4 +167,4 @@ def _stored(file: IO[bytes], start: int, size: int, name: str) -> bytearray:
             found += piece
     if len(found) < size:
         raise DamagedError(f"{name[:60]!r} {OUTSIDE}")
-    return found
+    return bytes(found)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import random
 import time
 import zipfile
 from pathlib import Path
@@ -18,7 +17,6 @@ from robeval.errors import UserError
 from robeval.values.card import Checkpoint, Input, ModelCard, Network
 from robeval.zoo import bundles, cards, checkpoints
 from robeval.zoo.archs import registry
-from robeval.zoo.crc32c import crc32c
 from robeval.zoo.formats import tensorflow_saved
 from robeval.zoo.inspect import inspect
 from robeval.zoo.layouts import fit, misfits
@@ -52,29 +50,6 @@ def distance(model, file, key):
 
 
 # The checksum
-
-
-def bitwise(data):
-    """CRC-32C as RFC 3720 defines it, bit by bit."""
-    state = 0xFFFFFFFF
-    for byte in data:
-        state ^= byte
-        for _ in range(8):
-            state = state >> 1 ^ (0x82F63B78 if state & 1 else 0)
-    return state ^ 0xFFFFFFFF
-
-
-def test_the_checksum_is_that_of_the_rfc():
-    assert crc32c(b"123456789") == 0xE3069283
-    assert crc32c(bytes(32)) == 0x8A9136AA
-    assert crc32c(b"\xff" * 32) == 0x62A8AB43
-    assert crc32c(bytes(range(32))) == 0x46DD794E
-
-
-@pytest.mark.parametrize("size", [0, 1, 3, 1023, 1024, 1025, 3000, 20_001])
-def test_the_checksum_of_any_length(size):
-    data = random.Random(size).randbytes(size)
-    assert crc32c(data) == bitwise(data)
 
 
 # The same logits as TensorFlow
