@@ -194,3 +194,19 @@ def test_what_is_no_log_is_named(tmp_path, content, message):
 def test_help_needs_no_torch():
     code = "import sys; from robeval.cli import train; assert not {'torch', 'rich', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_of_a_paper_is_trained_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "zoo" / "papers").mkdir(parents=True)
+    entry = 'like = ["all"]\nnote = "the rate is ours"\ntraining = { learning_rate = 0.2 }'
+    base = CARD.replace("[network]", "[base.all.network]").replace("[training]", "[base.all.training]")
+    base = "[base.all]\n" + base.replace('title = "Small"\n', "")
+    (tmp_path / "zoo" / "papers" / "paper.toml").write_text(f"{base}\n[model.its_small]\n{entry}\n")
+    monkeypatch.setenv("ROBEVAL_HOME", str(tmp_path))
+    result = call("its_small", "--epochs", 1, "--out", tmp_path / "zoo", "--device", "cpu")
+    assert result.output.startswith("its_small: the rate is ours\nits_small: epoch 1/1")
+    made = cards.load("its_small")
+    assert made.checkpoint
+    assert (made.training["epochs"], made.training["learning_rate"]) == (1, 0.2)
+    assert "\nits_small: natural, small_cnn on digits\n" in call("list").output
+    assert "\nyang_cifar10_wrn4010_llr: llr, wide_resnet on cifar10\n" in call("list").output
