@@ -65,8 +65,17 @@ def model(
     card = _card(words, {"method": method, "dataset": dataset, "arch": arch, "name": name})
     path = _trained(card, out, restart, data_root, device)
     click.echo(f"Written: {out / 'checkpoints' / f'{card.id}.safetensors'} and {path}")
+    click.echo(_next(card, path))
+
+
+def _next(card: "ModelCard", path: Path) -> str:
+    """A command that takes the new model, if there is a suite about its images."""
+    from robeval import shelf
+
     suite = f"{card.dataset}_{card.training.get('norm', 'linf')}"
-    click.echo(f"Now try: robeval run --suite {suite} --model {path}")
+    if suite in shelf.names(shelf.SUITES):
+        return f"Now try: robeval run --suite {suite} --model {path}"
+    return f"There is no suite {suite}; with a file of your own: robeval run --suite FILE.toml --model {path}"
 
 
 def _trained(card: "ModelCard", out: Path, restart: bool, data_root: Path | None, device: str) -> Path:

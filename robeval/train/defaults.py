@@ -47,7 +47,10 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 _STEPS = {"digits": 7, "mnist": 40, "cifar10": 10}
-_NETWORK: dict[tuple[str, str], dict[str, Any]] = {("digits", "small_cnn"): {"padding": 1}}
+_NETWORK: dict[tuple[str, str], dict[str, Any]] = {
+    ("digits", "small_cnn"): {"padding": 1},
+    ("digits", "small_cnn_bn"): {"padding": 1},
+}
 
 # What is left alone where the first is given: it would not go with it.
 _TOGETHER = {

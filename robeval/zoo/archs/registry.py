@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from robeval.errors import raise_together
+from robeval.errors import UserError, raise_together
 from robeval.values.catalog import Catalog
 from robeval.values.parameters import resolve
 
@@ -65,4 +65,15 @@ def build(name: str, params: Mapping[str, Any], shape: tuple[int, int, int], num
     family = _CATALOG.find(name, where)
     keywords, problems = resolve(family, params, f"{where}: [network] {name}")
     raise_together(problems)
-    return family(shape, num_classes, **keywords)
+    try:
+        return family(shape, num_classes, **keywords)
+    except RuntimeError as error:
+        raise misfit(name, shape, error, where) from None
+
+
+def misfit(name: str, shape: tuple[int, int, int], error: RuntimeError, where: str) -> UserError:
+    """What to say of a network that torch cannot build for images of this shape, or cannot ask about them."""
+    channels, height, width = shape
+    found = f"'{name}' cannot take {channels} channels of {height}x{width} pixels: {str(error).splitlines()[0]}"
+    fix = "Take a network with fewer layers, or set 'padding = 1' where it has that key."
+    return UserError(found, where=f"{where}: [network]", fix=fix)
