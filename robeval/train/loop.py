@@ -14,7 +14,7 @@ from robeval.train import augment, log
 from robeval.train.epochs import DivergedError, Glance, Job, epochs
 from robeval.train.keeper import Keeper, identity
 from robeval.train.log import Epoch
-from robeval.train.modes import Mixed, eval_mode, threads, weights_of
+from robeval.train.modes import Mixed, threads, weights_of
 from robeval.train.recipe import Recipe, Settings, read
 from robeval.train.schedule import optimiser
 from robeval.train.state import State, clone
@@ -22,7 +22,7 @@ from robeval.train.validate import hold_out
 from robeval.values.card import ModelCard
 from robeval.whole import write_whole
 from robeval.zoo import cards
-from robeval.zoo.archs.registry import build, misfit
+from robeval.zoo.archs.registry import build
 from robeval.zoo.model import with_input
 from robeval.zoo.save import save_model
 
@@ -104,23 +104,12 @@ def _begin(
 ) -> tuple[Job, State]:
     """What stays the same during the training, and where it stands before the first batch."""
     settings, where = recipe.settings, card.where or card.id
-    network = _network(card, samples, where)
+    network = build(card.network.arch, card.network.params, samples.shape, samples.num_classes, where)
     net = _prepared(with_input(network, card.input, samples.shape[0], where), settings, device)
     x, y = (tensor.to(device) for tensor in samples.slice(0, len(samples)))
     state = State(network, optimiser(settings, net), device)
     state.average = clone(network.state_dict()) if settings.ema else {}
     return Job(recipe, net, x, y, *hold_out(recipe, len(samples)), keeper, glance, where), state
-
-
-def _network(card: ModelCard, samples: Samples, where: str) -> nn.Module:
-    """The network with its first weights, which takes images of the size of the samples."""
-    network = build(card.network.arch, card.network.params, samples.shape, samples.num_classes, where)
-    try:
-        with eval_mode(network), torch.no_grad():
-            network(torch.zeros(1, *samples.shape))
-    except RuntimeError as error:
-        raise misfit(card.network.arch, samples.shape, error, where) from None
-    return network
 
 
 def unfinished(card: ModelCard, out: Path) -> bool:

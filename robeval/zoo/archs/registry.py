@@ -68,12 +68,6 @@ def build(name: str, params: Mapping[str, Any], shape: tuple[int, int, int], num
     try:
         return family(shape, num_classes, **keywords)
     except RuntimeError as error:
-        raise misfit(name, shape, error, where) from None
-
-
-def misfit(name: str, shape: tuple[int, int, int], error: RuntimeError, where: str) -> UserError:
-    """What to say of a network that torch cannot build for images of this shape, or cannot ask about them."""
-    channels, height, width = shape
-    found = f"'{name}' cannot take {channels} channels of {height}x{width} pixels: {str(error).splitlines()[0]}"
-    fix = "Take a network with fewer layers, or set 'padding = 1' where it has that key."
-    return UserError(found, where=f"{where}: [network]", fix=fix)
+        found = f"'{name}' cannot take {' x '.join(map(str, shape))} images: {str(error).splitlines()[0]}"
+        fix = "Take a network with fewer layers, or set 'padding = 1' where it has that key."
+        raise UserError(found, where=f"{where}: [network]", fix=fix) from None
