@@ -12,6 +12,7 @@ from robeval.errors import UserError, nearest
 
 SUITES = "suites"
 CARDS = "zoo/cards"
+RECIPES = "zoo/papers"
 
 
 def roots() -> Iterator[Path]:

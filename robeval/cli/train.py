@@ -51,7 +51,8 @@ def model(
     data_root: Path | None,
     device: str,
 ) -> None:
-    """Train the model of CARD, a name (`robeval zoo`) or a TOML file, as its section [training] says; or a new one.
+    """Train the model of CARD, a name (`robeval zoo`, `robeval train list`) or a TOML file, as its section [training]
+    says; or a new one.
 
     Every key of [training] and [network] can be given as an option, such as `--epochs 30 --beta 6 --eps 8/255
     --decay-epochs 20,25`: `robeval methods` and docs/methods.md list them. A new model needs --method, --dataset and
@@ -64,8 +65,17 @@ def model(
     card = _card(words, {"method": method, "dataset": dataset, "arch": arch, "name": name})
     path = _trained(card, out, restart, data_root, device)
     click.echo(f"Written: {out / 'checkpoints' / f'{card.id}.safetensors'} and {path}")
+    click.echo(_next(card, path))
+
+
+def _next(card: "ModelCard", path: Path) -> str:
+    """A command that takes the new model, if there is a suite about its images."""
+    from robeval import shelf
+
     suite = f"{card.dataset}_{card.training.get('norm', 'linf')}"
-    click.echo(f"Now try: robeval run --suite {suite} --model {path}")
+    if suite in shelf.names(shelf.SUITES):
+        return f"Now try: robeval run --suite {suite} --model {path}"
+    return f"There is no suite {suite}; with a file of your own: robeval run --suite FILE.toml --model {path}"
 
 
 def _trained(card: "ModelCard", out: Path, restart: bool, data_root: Path | None, device: str) -> Path:
@@ -93,6 +103,16 @@ def _trained(card: "ModelCard", out: Path, restart: bool, data_root: Path | None
         raise click.Abort("What is learnt so far is kept; the same command goes on from there.") from None
 
 
+@command.command(name="list")
+def list_() -> None:
+    """List the models of the papers' tables that were not released, and what trains each."""
+    from robeval.zoo import recipes
+
+    for name, recipe in recipes.catalog().items():
+        card = recipe.card
+        click.echo(f"{name}: {card.training.get('method')}, {card.network.arch} on {card.dataset}")
+
+
 @command.command()
 @click.argument("log", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The picture.  [default: LOG with .png]")
@@ -109,7 +129,7 @@ def _card(words: tuple[str, ...], new: dict[str, str]) -> "ModelCard":
     """The card of what to train."""
     from robeval.errors import UserError
     from robeval.train import wanted
-    from robeval.zoo import cards
+    from robeval.zoo import recipes
 
     name, given = wanted.split(words)
     if name is None and not any(new.values()):
@@ -118,7 +138,10 @@ def _card(words: tuple[str, ...], new: dict[str, str]) -> "ModelCard":
         if stray := [f"--{option}" for option, value in new.items() if value]:
             found = f"{', '.join(stray)} cannot go with the card '{name}'"
             raise UserError(found, where="robeval train", fix="Leave out the card for a new model.")
-        return wanted.changed(cards.load(name, "CARD"), given)
+        recipe = recipes.load(name)
+        for note in recipe.notes:
+            click.echo(f"{recipe.card.id}: {note}")
+        return wanted.changed(recipe.card, given)
     card, filled = wanted.new(new["method"], new["dataset"], new["arch"], new["name"], given)
     if filled:
         click.echo(f"{card.id}: not given, so as is usual on {card.dataset}: {_listed(filled)}")

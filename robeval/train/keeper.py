@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
+import torch
 from safetensors.torch import save
 
 from robeval.datasets.registry import Samples
@@ -86,6 +87,8 @@ def identity(card: ModelCard, recipe: Recipe, samples: Samples, device: str) -> 
     """All that decides which weights a training ends in, by the names that cards use."""
     network = {f"network.{key}": value for key, value in {"arch": card.network.arch, **card.network.params}.items()}
     own = {"method": recipe.method.name, **recipe.params, **asdict(recipe.settings)}
+    if device == "cpu":
+        own["threads"] = recipe.settings.threads or torch.get_num_threads()  # another number rounds differently
     data = {"dataset": card.dataset, "images": len(samples), "content": samples.content}
     return (
         data | network | {f"input.{key}": value for key, value in asdict(card.input).items()} | own | {"device": device}

@@ -14,7 +14,7 @@ from robeval.train import augment, log
 from robeval.train.epochs import DivergedError, Glance, Job, epochs
 from robeval.train.keeper import Keeper, identity
 from robeval.train.log import Epoch
-from robeval.train.modes import Mixed, threads
+from robeval.train.modes import Mixed, threads, weights_of
 from robeval.train.recipe import Recipe, Settings, read
 from robeval.train.schedule import optimiser
 from robeval.train.state import State, clone
@@ -44,7 +44,8 @@ def train(
 
     Writes `<out>/checkpoints/<id>.safetensors`, then `<out>/cards/<id>.toml`, which is the card with the new
     checksum and without published numbers, which belong to other weights; where images are held out, these are the
-    weights of the best epoch, and `<id>_last` those of the last. Before, the card that is trained from is written to
+    weights of the best epoch, and `<id>_last` those of the last; `<id>_epoch<n>` are those of the epochs that
+    `keep_epochs` names. Before, the card that is trained from is written to
     `<out>/recipes/<id>.toml`, and after each epoch the log to `<out>/logs/<id>.csv`.
 
     On the way there is `<out>/unfinished/<id>.safetensors`, from which the same recipe goes on, also in the middle
@@ -88,6 +89,9 @@ def _learn(job: Job, state: State, card: ModelCard, out: Path, listen: Listen) -
     """Every epoch that is left, each logged when it is over; a training that diverges leaves its last good weights."""
     try:
         for epoch in epochs(job, state):
+            if epoch.number in job.recipe.settings.keep_epochs:
+                with weights_of(state.network, state.good):
+                    save_model(_made(card, f"{card.id}_epoch{epoch.number}"), state.network, out)
             write_whole(out / "logs" / f"{card.id}.csv", log.text(state.epochs).encode())
             listen(epoch)
     except DivergedError as error:

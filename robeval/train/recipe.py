@@ -37,6 +37,8 @@ class Settings:
         validation: this share of the training images is not learnt from; the epoch with the highest accuracy on them,
             under PGD where there is a ball, is the one whose weights are kept.
         validation_steps: of that PGD, from a random start.
+        keep_epochs: epochs, counted from 1, whose weights are kept too, as `<id>_epoch<number>`: papers do not always
+            report the last one.
         precision: "bfloat16" computes in bfloat16 where that is safe, in channels_last, and needs CUDA.
         channels_last: the other layout of images and weights in memory; convolutions are often faster in it.
         seed: of the first weights, the order of the images, augmentation, dropout and the method's noise.
@@ -65,6 +67,7 @@ class Settings:
     ema: Share = 0.0
     validation: Share = 0.0
     validation_steps: Count = 10
+    keep_epochs: tuple[Count, ...] = ()
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
     seed: Annotated[int, Bound(0)] = 0
@@ -154,6 +157,9 @@ def _impossible(settings: Settings, method: Entry, count: int, where: str) -> li
     if settings.warmup_epochs >= settings.epochs:
         found = f"'warmup_epochs' is {settings.warmup_epochs:g}, but there are only {settings.epochs} epochs"
         problems.append(UserError(found, where=where, fix="Set it to less than 'epochs'."))
+    if max(settings.keep_epochs, default=0) > settings.epochs:
+        found = f"'keep_epochs' has {max(settings.keep_epochs)}, but there are only {settings.epochs} epochs"
+        problems.append(UserError(found, where=where, fix="Name epochs from 1 to 'epochs'."))
     if settings.ema == 1:
         found = "'ema' is 1, so the weights that are kept would be the first ones"
         problems.append(UserError(found, where=where, fix="Set it to less than 1, 0.999 for example."))

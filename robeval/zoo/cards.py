@@ -103,13 +103,22 @@ def _published(*, metric: str, value: float, source: str) -> Published:
 
 
 def _read(path: Path) -> ModelCard:
-    top, problems = resolve(_top, shelf.read_toml(path), str(path))
+    return of(shelf.read_toml(path), path.stem, str(path))
+
+
+def of(keys: Mapping[str, Any], id: str, where: str) -> ModelCard:
+    """The card that has these keys and sections.
+
+    Raises:
+        UserError: one is missing, unknown or of the wrong type; all that are are named together.
+    """
+    top, problems = resolve(_top, keys, where)
 
     def part(make: Callable[..., Any], given: object, name: str) -> Any:
         """What `make` returns for the keys of a section; None if there is no section or something in it is wrong."""
         if not isinstance(given, dict):
             return None
-        keywords, wrong = resolve(make, given, f"{path}: {name}")
+        keywords, wrong = resolve(make, given, f"{where}: {name}")
         problems.extend(wrong)
         return None if wrong else make(**keywords)
 
@@ -128,12 +137,12 @@ def _read(path: Path) -> ModelCard:
         return tuple(part(_published, each, f"[[{name}]]") for each in given)
 
     published, measured = numbers("published"), numbers("measured")
-    problems += _wrong_values(params, f"{path}: [network]") + _wrong_values(training, f"{path}: [training]")
-    problems += _wrong_threat(threat, f"{path}: [threat]")
-    problems += _wrong_input(input_, f"{path}: [input]") + _wrong_checkpoint(checkpoint, f"{path}: [checkpoint]")
+    problems += _wrong_values(params, f"{where}: [network]") + _wrong_values(training, f"{where}: [training]")
+    problems += _wrong_threat(threat, f"{where}: [threat]")
+    problems += _wrong_input(input_, f"{where}: [input]") + _wrong_checkpoint(checkpoint, f"{where}: [checkpoint]")
     raise_together(problems)
     return ModelCard(
-        id=path.stem,
+        id=id,
         title=top["title"],
         dataset=top["dataset"],
         network=Network(arch, params),
@@ -143,7 +152,7 @@ def _read(path: Path) -> ModelCard:
         paper=top["paper"],
         published=published,
         measured=measured,
-        where=str(path),
+        where=where,
         threat=threat,
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("zoo/cards", "zoo/checkpoints", "suites", "reports/miniature", "reports/papers")
+FOLDERS = ("zoo/cards", "zoo/checkpoints", "zoo/papers", "suites", "reports/miniature", "reports/papers")
 
 
 @pytest.fixture(scope="module")

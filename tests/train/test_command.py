@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from robeval.cli.train import command
+from robeval import shelf
+from robeval.cli.train import _next, command
+from robeval.datasets import registry as datasets
 from robeval.errors import UserError
+from robeval.suites import load as suites
 from robeval.train import epochs, log
+from robeval.values.card import ModelCard, Network
 from robeval.zoo import cards
 
 CARD = """title = "Small"
@@ -53,6 +58,20 @@ def test_it_trains_and_says_what_to_do_next(card, tmp_path):
     assert cards.load(str(out / "cards" / "small.toml")).checkpoint.sha256
 
 
+@pytest.mark.parametrize("dataset", sorted(datasets.catalog()))
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_what_it_says_to_do_next_can_be_done(dataset, norm):
+    card = ModelCard("it", "It", dataset, Network("small_cnn"), training={"norm": norm})
+    said, _, rest = _next(card, Path("it.toml")).partition(" --suite ")
+    suite, _, model = rest.partition(" --model ")
+    assert model == "it.toml"
+    if said == "Now try: robeval run":
+        assert suites.load(suite, "it").dataset == dataset
+    else:
+        assert said.startswith(f"There is no suite {dataset}_{norm};")
+        assert f"{dataset}_{norm}" not in shelf.names(shelf.SUITES)
+
+
 def test_another_seed_stands_in_the_new_card(card, tmp_path):
     assert call(card, "--out", tmp_path, "--seed", 7, "--device", "cpu").exit_code == 0
     assert cards.load(str(tmp_path / "cards" / "small.toml")).training["seed"] == 7
@@ -90,6 +109,14 @@ def test_a_new_model_needs_no_card(tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+def test_a_network_gets_what_it_needs_for_small_images(tmp_path):
+    words = "--method", "natural", "--dataset", "digits", "--arch", "small_cnn_bn", "--width", 2, "--hidden", 4
+    result = call(*words, "--epochs", 1, "--batch-size", 1195, "--device", "cpu", "--out", tmp_path)
+    assert result.exit_code == 0
+    made = cards.load(str(tmp_path / "cards" / "natural_digits_small_cnn_bn.toml"))
+    assert made.network.params["padding"] == 1
+
+
 def test_keys_of_a_card_can_be_given_as_options(card, tmp_path):
     words = "--epochs=1", "--weight_decay", "1e-4", "--decay-epochs", 1, "--channels-last", "--width", 3
     assert call(card, *words, "--out", tmp_path, "--device", "cpu").exit_code == 0
@@ -114,6 +141,8 @@ def test_keys_of_a_card_can_be_given_as_options(card, tmp_path):
         ((*NEW, "--precision", "bfloat16", "--device", "cpu"), "which is for CUDA"),
         ((*NEW, "--pad", 8, "--pad-with", "reflect"), "images of 8x8 mirror at most 7 pixels"),
         ((*NEW, "--name", "a/b"), "--name: 'a/b' cannot be the name of a file"),
+        ((*NEW[:-1], "small_cnn_bn", "--padding", 0), "'small_cnn_bn' cannot take 1 x 8 x 8 images: "),
+        ((*NEW[:-1], "net"), "'net' cannot take 1 x 8 x 8 images: "),
         (("natural_digits", *NEW), "--method, --dataset, --arch cannot go with the card 'natural_digits'"),
         (("natural_digits", "--epoch", 3), "takes '--epoch'\n  Did you mean 'epochs'?"),
         (("natural_digits", "madry_digits"), "nothing takes the word 'madry_digits'"),
@@ -194,3 +223,19 @@ def test_what_is_no_log_is_named(tmp_path, content, message):
 def test_help_needs_no_torch():
     code = "import sys; from robeval.cli import train; assert not {'torch', 'rich', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_of_a_paper_is_trained_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "zoo" / "papers").mkdir(parents=True)
+    entry = 'like = ["all"]\nnote = "the rate is ours"\ntraining = { learning_rate = 0.2 }'
+    base = CARD.replace("[network]", "[base.all.network]").replace("[training]", "[base.all.training]")
+    base = "[base.all]\n" + base.replace('title = "Small"\n', "")
+    (tmp_path / "zoo" / "papers" / "paper.toml").write_text(f"{base}\n[model.its_small]\n{entry}\n")
+    monkeypatch.setenv("ROBEVAL_HOME", str(tmp_path))
+    result = call("its_small", "--epochs", 1, "--out", tmp_path / "zoo", "--device", "cpu")
+    assert result.output.startswith("its_small: the rate is ours\nits_small: epoch 1/1")
+    made = cards.load("its_small")
+    assert made.checkpoint
+    assert (made.training["epochs"], made.training["learning_rate"]) == (1, 0.2)
+    assert "\nits_small: natural, small_cnn on digits\n" in call("list").output
+    assert "\nyang_cifar10_wrn4010_llr: llr, wide_resnet on cifar10\n" in call("list").output

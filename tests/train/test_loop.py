@@ -214,3 +214,11 @@ def test_a_training_is_seen_while_it_goes_on(some, tmp_path, monkeypatch):
     )
     assert [share for share, _ in seen] == pytest.approx([batch / 9 for batch in range(1, 10)])
     assert [epoch.number for _, epoch in seen] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def test_epochs_that_are_named_are_kept_as_they_were_then(some, tmp_path):
+    trained(some, tmp_path / "long", keep_epochs=[2])
+    trained(some, tmp_path / "short", epochs=2)
+    files = (tmp_path / "long/checkpoints/small_epoch2.safetensors", tmp_path / "short/checkpoints/small.safetensors")
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert not (tmp_path / "long/cards/small_epoch1.toml").exists()

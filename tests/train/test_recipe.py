@@ -118,6 +118,7 @@ def test_a_norm_that_the_method_is_not_defined_for_is_refused():
         ({"validation": 0.9}, ["'batch_size' is 128", "only 100 training images after 900 are held out"]),
         ({"schedule": "cosine"}, ["'decay_epochs' is given", '"cosine" would not use it']),
         ({"warmup_epochs": 76}, ["'warmup_epochs' is 76", "only 76 epochs"]),
+        ({"keep_epochs": [1, 77]}, ["'keep_epochs' has 77", "only 76 epochs"]),
         ({"ema": 1}, ["'ema' is 1"]),
         ({"flip": True}, ["'flip' is True", "'none', 'image', 'batch'"]),
         ({"beta": -1}, ["'beta' is -1", "at least 0"]),

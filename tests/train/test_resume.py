@@ -11,12 +11,16 @@ from dataclasses import replace
 import pytest
 import safetensors
 import torch
+import trainings
 from doubles import samples
 
 from robeval import whole
 from robeval.datasets import registry as datasets
 from robeval.errors import UserError
 from robeval.train import epochs, loop
+from robeval.train.keeper import identity
+from robeval.train.modes import threads
+from robeval.train.recipe import read
 from robeval.values.card import ModelCard, Network
 from robeval.zoo import cards
 
@@ -206,3 +210,13 @@ def test_killed_for_good_it_goes_on_to_the_same_bytes(tmp_path):
         train(read, digits, tmp_path / folder, pause=1e9)
     names = [tmp_path / folder / "checkpoints" / "small.safetensors" for folder in ("killed", "whole")]
     assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_on_a_cpu_the_number_of_threads_tells_trainings_apart(some):
+    card = replace(trainings.CARD, training=trainings.RECIPE | {"threads": 0})
+    recipe = read(card, len(some))
+    with threads(1):
+        one = identity(card, recipe, some, "cpu")
+    with threads(2):
+        two, elsewhere = identity(card, recipe, some, "cpu"), identity(card, recipe, some, "cuda")
+    assert (one["threads"], two["threads"], elsewhere["threads"]) == (1, 2, 0)

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from robeval.errors import UserError
 from robeval.ops import geometry
 from robeval.ops.losses import cross_entropy
 from robeval.ops.problem import Problem
@@ -39,7 +40,13 @@ def llr(
     is not known (`attack_mode`).
 
     Deviation: the mean over the batch where Yang et al. sum: multiply their learning rate by the batch size.
+
+    Raises:
+        UserError: the released variant is wanted in another ball than l-inf.
     """
+    if variant == "released" and problem.threat.norm != "linf":
+        found = f"'llr' as released is defined for norm 'linf' only, not '{problem.threat.norm}'"
+        raise UserError(found, where="[training]", fix='Take variant = "intended", or norm = "linf".')
     with in_mode(net, attack_mode):
         search = _released if variant == "released" else _least_linear
         adv = search(problem, steps, step_size)

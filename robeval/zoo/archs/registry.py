@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from robeval.errors import raise_together
+from robeval.errors import UserError, raise_together
 from robeval.values.catalog import Catalog
 from robeval.values.parameters import resolve
 
@@ -65,4 +65,9 @@ def build(name: str, params: Mapping[str, Any], shape: tuple[int, int, int], num
     family = _CATALOG.find(name, where)
     keywords, problems = resolve(family, params, f"{where}: [network] {name}")
     raise_together(problems)
-    return family(shape, num_classes, **keywords)
+    try:
+        return family(shape, num_classes, **keywords)
+    except RuntimeError as error:
+        found = f"'{name}' cannot take {' x '.join(map(str, shape))} images: {str(error).splitlines()[0]}"
+        fix = "Take a network with fewer layers, or set 'padding = 1' where it has that key."
+        raise UserError(found, where=f"{where}: [network]", fix=fix) from None

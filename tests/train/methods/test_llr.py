@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from doubles import ConvNet, seeded
 from lessons import (
     BALLS,
+    L2,
     LINF,
     SHAPE,
     Seen,
@@ -22,6 +23,7 @@ from lessons import (
     smooth_net,
 )
 
+from robeval.errors import UserError
 from robeval.train.methods.llr import llr
 
 HOW = {"steps": 2, "step_size": LINF.eps / 2}
@@ -118,3 +120,9 @@ def test_it_attacks_in_the_mode_it_is_told(variant, mode):
     if variant == "intended":
         attack = [(mode, "clean"), *attack]
     assert seen.told(problem.x) == [*attack, ("train", "clean"), ("train", "changed")]
+
+
+def test_the_released_variant_has_no_l2_ball():
+    net = smooth_net()
+    with pytest.raises(UserError, match="'llr' as released is defined for norm 'linf' only, not 'l2'"):
+        llr(batch(net, L2), net, **HOW, variant="released")

@@ -31,3 +31,8 @@ def test_which_side_carries_gradient_matters():
 def test_the_gradient_is_the_slope_of_the_loss_itself():
     net = smooth_net()
     by_differences(lambda: zheng(batch(net), net), net)
+
+
+def test_the_defaults_are_as_much_noise_and_weight_as_is_said():
+    net = smooth_net()
+    agree(zheng(batch(net), net), zheng(batch(net), net, weight=1.0, sigma=0.1))
