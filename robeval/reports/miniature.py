@@ -67,6 +67,7 @@ class Miniature:
 
     Attributes:
         first: by suite, how many images it attacks, the first ones; all where nothing is said.
+        notes: what is to be known about the expectations.
     """
 
     title: str
@@ -75,6 +76,7 @@ class Miniature:
     recipes: Mapping[str, Recipe]
     tables: tuple[Shown, ...]
     checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
 
 
 def load(name: str = "digits") -> Miniature:
@@ -103,6 +105,7 @@ def _top(
     title: str,
     suite: str,
     first: dict[str, int] | None = None,
+    notes: tuple[str, ...] = (),
     base: dict[str, Any],
     model: dict[str, Any],
     table: tuple[dict[str, Any], ...],
@@ -147,8 +150,8 @@ class _Reader:
         tables = [self.section(_table, each, f"[[table]] {n}") for n, each in enumerate(top.get("table") or (), 1)]
         checks = [self.check(each, recipes, f"[[check]] {n}") for n, each in enumerate(top.get("check") or (), 1)]
         raise_together(self.problems)
-        shown, expected = (Shown(**each) for each in tables), (Check(**each) for each in checks)
-        return Miniature(top["title"], top["suite"], top["first"] or {}, recipes, tuple(shown), tuple(expected))
+        parts = tuple(Shown(**each) for each in tables), tuple(Check(**each) for each in checks)
+        return Miniature(top["title"], top["suite"], top["first"] or {}, recipes, *parts, top["notes"])
 
     def recipe(self, base: Section, given: Section, at: str) -> Recipe:
         own = self.section(_model, {"like": base.get("like", ""), **given}, at)

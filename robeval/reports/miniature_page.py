@@ -126,18 +126,18 @@ def page(
     count = f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"
     found = outcomes(miniature, figures)
     few = [f"Of the suite {name} only the first {n} test images are attacked.\n" for name, n in miniature.first.items()]
-    parts = [_HEAD.format(title=miniature.title, count=count), *few, cost + "\n", markdown.render(_expectations(found))]
-    parts.append(markdown.render(_accuracies(miniature, figures, found)))
+    parts = [_HEAD.format(title=miniature.title, count=count), *few, cost + "\n"]
+    parts += [markdown.render(_expectations(miniature, found)), markdown.render(_accuracies(miniature, figures, found))]
     parts += [markdown.render(_table(miniature, *each, figures)) for each in tables]
     return "\n".join(parts)
 
 
-def _expectations(found: Sequence[Outcome]) -> Table:
+def _expectations(miniature: Miniature, found: Sequence[Outcome]) -> Table:
     rows = tuple(
         (each.check.says, _sum(each.check), each.check.bound, shown(each.values), each.verdict) for each in found
     )
     header = ("expected", "the sum of", "is", "measured", "")
-    return Table("What is expected, in percentage points", header, rows)
+    return Table("What is expected, in percentage points", header, rows, miniature.notes)
 
 
 def _accuracies(miniature: Miniature, figures: Figures, found: Sequence[Outcome]) -> Table:

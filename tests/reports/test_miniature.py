@@ -163,10 +163,11 @@ def test_an_accuracy_under_another_suite():
 def test_the_page_shows_what_expectations_are_about_and_whether_they_are_met():
     better = Check("one is better", ("one fgsm",), ("two fgsm",), 1, None)
     worse = Check("one is worse", ("two fgsm",), ("one fgsm",), 1, None)
-    ours = Miniature("Ours", "s", {}, {}, (), (better, worse))
+    ours = Miniature("Ours", "s", {}, {}, (), (better, worse), ("Two is odd.",))
     text = page(ours, [], Figures([results(one=0.6, two=0.5)]), (1,), "")
     assert "| one is better | one fgsm, minus two fgsm | at least 1 | 10.0 | pass |" in text
     assert "| one is worse | two fgsm, minus one fgsm | at least 1 | -10.0 | FAIL |" in text
+    assert "\n\nTwo is odd.\n" in text
     assert "| one | fgsm | 60.0 |\n| two | fgsm | 50.0 |" in text
 
 
