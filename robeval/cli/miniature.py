@@ -1,5 +1,6 @@
 """`robeval miniature`."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,15 +31,18 @@ def command(out: Path, page: Path | None, seeds: int, workers: int, only: tuple[
     --out OUT/seed1` shows. Ends with code 1 if an expectation is not met, or something could not be computed; with
     --only, what is expected of models that were not computed does not count.
     """
-    from robeval.cli import miniature_work
+    from robeval.cli import miniature_cost, miniature_work
     from robeval.reports import miniature as miniatures
     from robeval.whole import write_whole
 
     miniature, count = miniatures.load(), range(1, seeds + 1)
     with ends.kept(out):
+        anew, start = not any(out.glob("seed*")), time.perf_counter()
         todo = miniature_work.tasks(miniature, count, out, only)
         progress = _Progress(len(todo))
         failed = miniature_work.work(todo, workers, progress.listen)
+        if anew and not failed and not only:
+            miniature_cost.note_wall(out, time.perf_counter() - start, len(todo), workers)
         text, unmet = miniature_work.report(miniature, count, out, only)
     if page:
         write_whole(page, text.encode())

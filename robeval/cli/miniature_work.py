@@ -7,21 +7,22 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from robeval import api
+from robeval.cli import miniature_cost
 from robeval.datasets import registry as datasets
 from robeval.errors import UserError
 from robeval.ledger.store import Ledger
 from robeval.reports import measure, papers
 from robeval.reports import miniature as miniatures
 from robeval.reports.miniature import Miniature
-from robeval.reports.miniature_page import Figures, alike, asks, expected, outcomes, page
+from robeval.reports.miniature_page import Figures, alike, asks, expected, named, outcomes, page
 from robeval.run.drive import execute
 from robeval.run.local import Local
+from robeval.run.plan import pending
 from robeval.suites import load as suites
-from robeval.train.loop import train
+from robeval.train.loop import train, unfinished
 from robeval.train.modes import threads
 from robeval.values.card import ModelCard
 from robeval.values.paper import Ask
@@ -76,7 +77,7 @@ def _wanted(miniature: Miniature) -> Iterator[Ask]:
             yield from (ask for _, ask in row.values())
             yield from alike(miniature, shown, row)
     for check in miniature.checks:
-        yield from (expected(miniature, text) for text in (*check.plus, *check.minus))
+        yield from (expected(miniature, text) for text in named(miniature, check))
 
 
 def _length(miniature: Miniature, name: str) -> float:
@@ -132,15 +133,25 @@ def trained(task: Task) -> Path:
         weights = made.checkpoint and (place / "checkpoints" / made.checkpoint.file).is_file()
         if weights and (made.training, made.network) == (wanted.training, wanted.network):
             return path
-    return train(wanted, datasets.load(wanted.dataset, "train"), place, torch.device("cpu"), lambda epoch: None)
+    if not unfinished(wanted, place):
+        miniature_cost.forget(task.folder, task.name)
+    samples = datasets.load(wanted.dataset, "train")
+    with miniature_cost.counted(task.folder, task.name, "training"):
+        return train(wanted, samples, place, torch.device("cpu"), lambda epoch: None)
 
 
 def _attack(task: Task, card: Path, name: str, attacks: Sequence[str]) -> None:
     suite = suites.load(name, "miniature")
     chains = tuple(chain for chain in suite.chains if chain.id in (*attacks, "clean"))
-    job = api.prepare({task.name: str(card)}, replace(suite, chains=chains), device="cpu", microbatch=ROWS)
+    asked, first = replace(suite, chains=chains), miniatures.load().first.get(name)
+    job = api.prepare({task.name: str(card)}, asked, device="cpu", microbatch=ROWS, limit=first)
     ledger = Ledger(task.folder)
-    failed = execute(job.plan, ledger, Local(job.models, job.samples, ledger, job.device, ROWS), lambda _: None)
+    if not any(pending(job.plan, ledger)):
+        for model in job.plan.models:
+            ledger.put_plan(model)
+        return
+    with miniature_cost.counted(task.folder, task.name, "attacks"):
+        failed = execute(job.plan, ledger, Local(job.models, job.samples, ledger, job.device, ROWS), lambda _: None)
     if failed:
         found = f"{failed} cells failed; the reasons are in {task.folder / 'failures'}"
         raise UserError(found, where=f"{task.name} under {name}", fix="Mend what they say, and begin again.")
@@ -155,17 +166,6 @@ def report(miniature: Miniature, seeds: Sequence[int], out: Path, only: Sequence
     results = [measure.results(each, each.plans()) for each in ledgers]
     figures = Figures(results)
     tables = [(papers.load(shown.id), shown) for shown in miniature.tables]
-    text = page(miniature, tables, figures, seeds, _cost(results, out, seeds))
+    text = page(miniature, tables, figures, seeds, miniature_cost.words(results, out, seeds))
     judged = [each for each in outcomes(miniature, figures) if each.values or not only]
     return text, sum(not each.passed for each in judged)
-
-
-def _cost(results: Sequence[pd.DataFrame], out: Path, seeds: Sequence[int]) -> str:
-    """What the computing took, and with what."""
-    logs = [path for seed in seeds for path in (out / f"seed{seed}" / "trained" / "logs").glob("*.csv")]
-    training = sum(float(pd.read_csv(path).seconds.sum()) for path in logs)
-    whole = pd.concat(results, ignore_index=True)
-    own = whole[(whole.part_of == "") & (whole.attack != "worst_case")]
-    attacking = own.drop_duplicates(["model", "attack", "seed", "seconds"]).seconds.sum()
-    made = sorted({each for text in own.made_with.dropna() for each in text.split("; ") if each})
-    return f"{len(logs)} trainings: {training:.0f} s; attacks: {attacking:.0f} s, on one core each. {'; '.join(made)}."

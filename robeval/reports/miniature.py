@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from robeval import shelf
-from robeval.errors import UserError, raise_together
+from robeval.errors import UserError, nearest, raise_together
 from robeval.values.paper import Recipe
 from robeval.values.parameters import resolve
 
@@ -33,18 +33,22 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What is expected: accuracies added up are at least, or at most, so many percentage points.
+    """What is expected: accuracies added up, or the lowest of all, are at least or at most so many percentage points.
 
     Attributes:
         says: the expectation in words.
-        plus, minus: accuracies, each "MODEL ATTACK" of the miniature's own suite.
+        plus, minus: accuracies, each "MODEL ATTACK" of the miniature's own suite, or "MODEL SUITE/ATTACK".
+        lowest: an attack in their place: the lowest accuracy under it of all models is meant, with every seed.
+        but: models that are left out there.
     """
 
     says: str
-    plus: tuple[str, ...]
-    minus: tuple[str, ...]
-    at_least: float | None
-    at_most: float | None
+    plus: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
+    at_least: float | None = None
+    at_most: float | None = None
+    lowest: str = ""
+    but: tuple[str, ...] = ()
 
     def holds(self, value: float) -> bool:
         """Whether the sum is where it is expected."""
@@ -59,13 +63,20 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Miniature:
-    """Models that are trained here, by their names; the suite that attacks them all alike; tables; expectations."""
+    """Models that are trained here, by their names; the suite that attacks them all alike; tables; expectations.
+
+    Attributes:
+        first: by suite, how many images it attacks, the first ones; all where nothing is said.
+        notes: what is to be known about the expectations.
+    """
 
     title: str
     suite: str
+    first: Mapping[str, int]
     recipes: Mapping[str, Recipe]
     tables: tuple[Shown, ...]
     checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
 
 
 def load(name: str = "digits") -> Miniature:
@@ -93,12 +104,14 @@ def _top(
     *,
     title: str,
     suite: str,
+    first: dict[str, int] | None = None,
+    notes: tuple[str, ...] = (),
     base: dict[str, Any],
     model: dict[str, Any],
     table: tuple[dict[str, Any], ...],
     check: tuple[dict[str, Any], ...],
 ) -> None:
-    """The miniature; `base` is what every `model` has, but for what its own section says."""
+    """The miniature; `first` goes by suite; `base` is what every `model` has, but for what its own section says."""
 
 
 def _model(*, like: str, training: dict[str, Any] | None = None, network: dict[str, Any] | None = None) -> None:
@@ -112,10 +125,12 @@ def _table(*, id: str, attacks: tuple[str, ...] = (), without: tuple[str, ...] =
 def _check(
     *,
     says: str,
-    plus: tuple[str, ...],
+    plus: tuple[str, ...] = (),
     minus: tuple[str, ...] = (),
     at_least: float | None = None,
     at_most: float | None = None,
+    lowest: str = "",
+    but: tuple[str, ...] = (),
 ) -> None:
     """What is expected."""
 
@@ -133,15 +148,24 @@ class _Reader:
         models = {name: each if isinstance(each, dict) else {} for name, each in (top.get("model") or {}).items()}
         recipes = {name: self.recipe(base, each, f"[model.{name}]") for name, each in models.items()}
         tables = [self.section(_table, each, f"[[table]] {n}") for n, each in enumerate(top.get("table") or (), 1)]
-        checks = [self.section(_check, each, f"[[check]] {n}") for n, each in enumerate(top.get("check") or (), 1)]
+        checks = [self.check(each, recipes, f"[[check]] {n}") for n, each in enumerate(top.get("check") or (), 1)]
         raise_together(self.problems)
-        shown, expected = (Shown(**each) for each in tables), (Check(**each) for each in checks)
-        return Miniature(top["title"], top["suite"], recipes, tuple(shown), tuple(expected))
+        parts = tuple(Shown(**each) for each in tables), tuple(Check(**each) for each in checks)
+        return Miniature(top["title"], top["suite"], top["first"] or {}, recipes, *parts, top["notes"])
 
     def recipe(self, base: Section, given: Section, at: str) -> Recipe:
         own = self.section(_model, {"like": base.get("like", ""), **given}, at)
         training, network = ({**(base.get(key) or {}), **(own.get(key) or {})} for key in ("training", "network"))
         return Recipe(str(own.get("like")), training, network)
+
+    def check(self, given: Section, models: Mapping[str, Recipe], at: str) -> dict[str, Any]:
+        found, at = self.section(_check, given, at), f"{self.path}: {at}"
+        if bool(found.get("plus")) == bool(found.get("lowest")):
+            fix = "Name the accuracies that are added up, or the attack of which the lowest is meant."
+            self.problems.append(UserError("neither or both of 'plus' and 'lowest' are given", where=at, fix=fix))
+        for name in sorted(set(found.get("but") or ()) - set(models)):
+            self.problems.append(UserError(f"'but' has unknown model '{name}'", where=at, fix=nearest(name, models)))
+        return found
 
     def section(self, keys: Any, given: Section, at: str) -> dict[str, Any]:
         found, wrong = resolve(keys, given, f"{self.path}: {at}" if at else str(self.path))

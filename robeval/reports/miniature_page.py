@@ -24,15 +24,21 @@ _NONE = "–"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an expectation: the sum for each seed, if every accuracy in it is there."""
+    """What became of an expectation: the sum, or the lowest, for each seed, if every accuracy in it is there.
+
+    Attributes:
+        about: the accuracies in it, each "MODEL ATTACK"; of the lowest, those alone that are the lowest with a seed.
+    """
 
     check: Check
     values: tuple[float, ...]
+    about: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether the mean over the seeds is where it is expected."""
-        return bool(self.values) and self.check.holds(mean(self.values))
+        """Whether the mean over the seeds is where it is expected; the lowest is to be there with every seed."""
+        values = self.values if self.check.lowest else self.values and (mean(self.values),)
+        return bool(values) and all(map(self.check.holds, values))
 
     @property
     def verdict(self) -> str:
@@ -84,27 +90,33 @@ def alike(miniature: Miniature, shown: Shown, row: Mapping[str, tuple[PaperCell,
 
 
 def expected(miniature: Miniature, text: str) -> Ask:
-    """Where the figure is that an expectation calls "MODEL ATTACK"."""
+    """Where the figure is that an expectation calls "MODEL ATTACK", or "MODEL SUITE/ATTACK"."""
     model, attack = text.split()
-    return Ask("robust_accuracy", model, miniature.suite, attack)
+    suite, _, attack = attack.rpartition("/")
+    return Ask("robust_accuracy", model, suite or miniature.suite, attack)
+
+
+def named(miniature: Miniature, check: Check) -> list[str]:
+    """The accuracies in an expectation, each "MODEL ATTACK"."""
+    if check.lowest:
+        return [f"{model} {check.lowest}" for model in miniature.recipes if model not in check.but]
+    return [*check.plus, *check.minus]
 
 
 def outcomes(miniature: Miniature, figures: Figures) -> list[Outcome]:
     """What became of each expectation."""
     found = []
     for check in miniature.checks:
-        plus, minus = ([figures.of(expected(miniature, text)) for text in each] for each in (check.plus, check.minus))
-        whole = all(plus) and all(minus)
-        sums = [sum(one) - sum(other) for one, other in _by_seed(plus, minus)] if whole else []
-        found.append(Outcome(check, tuple(sums)))
+        about = named(miniature, check)
+        every = [figures.of(expected(miniature, text)) for text in about]
+        seeds = list(zip(*every)) if all(every) else []  # of each seed, the accuracies
+        if check.lowest:
+            about = list(dict.fromkeys(about[seed.index(min(seed))] for seed in seeds))
+            values = [min(seed) for seed in seeds]
+        else:
+            values = [sum(seed[: len(check.plus)]) - sum(seed[len(check.plus) :]) for seed in seeds]
+        found.append(Outcome(check, tuple(values), tuple(about)))
     return found
-
-
-def _by_seed(
-    plus: list[tuple[float, ...]], minus: list[tuple[float, ...]]
-) -> Iterable[tuple[list[float], list[float]]]:
-    for seed in range(len(plus[0])):
-        yield [each[seed] for each in plus], [each[seed] for each in minus]
 
 
 def page(
@@ -113,28 +125,32 @@ def page(
     """The page; `cost` says what it took."""
     count = f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"
     found = outcomes(miniature, figures)
-    parts = [_HEAD.format(title=miniature.title, count=count), cost + "\n", markdown.render(_expectations(found))]
-    parts.append(markdown.render(_accuracies(miniature, figures)))
+    few = [f"Of the suite {name} only the first {n} test images are attacked.\n" for name, n in miniature.first.items()]
+    parts = [_HEAD.format(title=miniature.title, count=count), *few, cost + "\n"]
+    parts += [markdown.render(_expectations(miniature, found)), markdown.render(_accuracies(miniature, figures, found))]
     parts += [markdown.render(_table(miniature, *each, figures)) for each in tables]
     return "\n".join(parts)
 
 
-def _expectations(found: Sequence[Outcome]) -> Table:
+def _expectations(miniature: Miniature, found: Sequence[Outcome]) -> Table:
     rows = tuple(
         (each.check.says, _sum(each.check), each.check.bound, shown(each.values), each.verdict) for each in found
     )
     header = ("expected", "the sum of", "is", "measured", "")
-    return Table("What is expected, in percentage points", header, rows)
+    return Table("What is expected, in percentage points", header, rows, miniature.notes)
 
 
-def _accuracies(miniature: Miniature, figures: Figures) -> Table:
+def _accuracies(miniature: Miniature, figures: Figures, found: Sequence[Outcome]) -> Table:
     """Those that the expectations are about."""
-    names = dict.fromkeys(text for check in miniature.checks for text in (*check.plus, *check.minus))
+    names = {text for each in found for text in each.about}
     rows = tuple((*text.split(), shown(figures.of(expected(miniature, text)))) for text in sorted(names))
     return Table("What the expectations are about, in %", ("model", "attack", "robust accuracy"), rows)
 
 
 def _sum(check: Check) -> str:
+    if check.lowest:
+        but = f" but {', '.join(check.but)}" if check.but else ""
+        return f"the lowest {check.lowest} of all models{but}, with every seed"
     return ", ".join([*check.plus, *(f"minus {each}" for each in check.minus)])
 
 

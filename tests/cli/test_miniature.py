@@ -1,11 +1,13 @@
 """`robeval miniature`: what it trains, keeps, shows and refuses."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from robeval.cli import miniature_work
 from robeval.cli.miniature_work import Task
+from robeval.ledger.store import Ledger
 from robeval.reports import miniature
 
 OWN = """
@@ -59,6 +61,7 @@ def test_it_trains_attacks_and_checks_and_does_nothing_twice(robeval, own):
     weights = Path("mini/seed1/trained/checkpoints/mini_trades1_digits.safetensors")
     page, before = Path("page.md").read_text(), weights.stat().st_mtime_ns
     assert "| one can read | mini_trades1_digits clean | at least 5 | " in page
+    assert "From nothing to this page by the clock: 0 min (1 models with 1 workers" in page
     again = robeval("miniature", "--seeds", "1", "--workers", "1", "--out", "mini", "--page", "page.md")
     assert again.code == 0
     assert weights.stat().st_mtime_ns == before
@@ -96,3 +99,29 @@ def test_another_recipe_is_trained_anew(own, tmp_path):
 def test_a_check_about_a_model_that_is_not_there(refused, own):
     own(OWN.replace('"mini_trades1_digits clean"', '"mini_odd clean"'))
     assert "there is no model 'mini_odd' in the miniature" in refused("miniature", "--seeds", "1", "--out", "mini")
+
+
+def test_what_it_took_is_said_in_seconds_of_cpu_where_they_were_counted(robeval, own):
+    own(OWN.replace("table = []", "table = []\nfirst = { miniature_digits = 40 }"))
+    asked = ("miniature", "--seeds", "1", "--workers", "1", "--out", "mini")
+    assert robeval(*asked).code == 0
+    counted = Path("mini/seed1/cpu/mini_trades1_digits.json")
+    assert json.loads(counted.read_text()).keys() == {"training", "attacks"}
+    counted.write_text('{"training": 100, "attacks": 500}')
+    assert "1 trainings: 100 s of CPU; attacks: 500 s; together 5 min on each of two cores.\n" in robeval(*asked).out
+    own(OWN.replace("plus", "minus = []\nplus"))
+    assert robeval(*asked).code == 0
+    assert json.loads(counted.read_text())["training"] == 100
+    assert json.loads(counted.read_text())["attacks"] > 500
+    own(OWN.replace("width = 2", "width = 3"))
+    assert robeval(*asked).code == 0
+    assert 0 < json.loads(counted.read_text())["training"] < 100
+    assert 0 < json.loads(counted.read_text())["attacks"] < 500
+    counted.unlink()
+    assert "Of 1 of them seconds of the clock are counted, those of CPU are not known." in robeval(*asked).out
+
+
+def test_a_suite_attacks_the_first_images_alone_where_that_is_said(robeval, own):
+    own(OWN.replace("table = []", "table = []\nfirst = { miniature_digits = 40 }"))
+    assert robeval("miniature", "--seeds", "1", "--workers", "1", "--out", "mini").code == 0
+    assert [plan.n for plan in Ledger(Path("mini/seed1")).plans()] == [40]

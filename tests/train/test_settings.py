@@ -7,12 +7,16 @@ import torch
 from torch import nn
 from trainings import CARD, CPU, RECIPE, STILL, trained
 
+from robeval.attacks.pgd import pgd
 from robeval.errors import UserError
+from robeval.ops.microbatch import Microbatches
+from robeval.ops.noise import Noise
+from robeval.ops.problem import Problem
 from robeval.train.log import Epoch
 from robeval.train.loop import train
 from robeval.train.modes import Mixed
 from robeval.train.recipe import read
-from robeval.train.validate import hold_out
+from robeval.train.validate import hold_out, validate
 from robeval.values.card import Network
 from robeval.zoo import cards, checkpoints
 from robeval.zoo.load import load_model
@@ -86,6 +90,23 @@ def test_what_is_held_out_is_chance_and_the_same_every_time():
     assert torch.equal(hold_out(recipe, 100)[1], held)
     other = read(replace(CARD, training=RECIPE | {"validation": 0.25, "seed": 1}), 100)
     assert not torch.equal(hold_out(other, 100)[1], held)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_validation_is_under_the_attack_pgd(some, norm, steps):
+    """On a shipped model, whose accuracy PGD lowers by far more than chance does."""
+    net = load_model(cards.load("natural_digits"), some.shape, 10).module
+    eps = {"linf": 0.12, "l2": 0.8}[norm]
+    recipe = read(replace(CARD, training=RECIPE | {"norm": norm, "eps": eps, "validation_steps": steps}), 100)
+    x, y = some.slice(0, 100)
+    clean, robust = validate(recipe, net, x, y, torch.arange(100))
+    noise = Noise(recipe.settings.seed, "validation", 0, range(100))
+    problem = Problem(Microbatches(net, 40), x, y, recipe.threat, noise)
+    adv = pgd(problem, steps=steps, step_size=2.5 * eps / steps, clip_start=True)
+    right = [(problem.logits(each).argmax(dim=1) == y).double().mean().item() for each in (x, adv)]
+    assert [clean, robust] == right
+    assert robust < 0.7 < clean
 
 
 def test_validation_of_a_method_without_a_ball_is_clean(some, tmp_path):
