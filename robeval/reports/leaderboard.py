@@ -10,12 +10,13 @@ from robeval.values.table import Table
 NOT_AUDITED = "not audited"  # no rule has looked at any result yet, and a table says so
 WORST = "worst case [95 % CI]"
 _NOT_COUNTED = ", no part of the worst case"
-_ONE_TABLE = ["suite", "dataset", "split", "norm", "eps", "seed"]
+_ONE_TABLE = ["suite", "dataset", "split", "norm", "eps", "seed", "content"]  # what is unfinished may have no content
 
 
 def parts(results: pd.DataFrame) -> list[pd.DataFrame]:
     """The rows of models that may be ranked together: of one suite, data, threat model and seed, on as many samples.
 
+    The data are the same if their content is: other images may have the same name.
     A model without a finished worst case stands with those of its suite and threat model that have most samples.
     """
     groups: dict[tuple[object, ...], dict[int, list[str]]] = {}
@@ -29,7 +30,8 @@ def parts(results: pd.DataFrame) -> list[pd.DataFrame]:
         else:
             stuck.setdefault(key, []).append(model)
     for key, models in stuck.items():
-        counts = groups.setdefault(key, {0: []})
+        near = next((each for each in groups if each[:-1] == key[:-1] and key[-1] in ("", each[-1])), key)
+        counts = groups.setdefault(near, {0: []})
         counts[max(counts)] += models
     return [
         results[(results.suite == key[0]) & results.model.isin(models)]

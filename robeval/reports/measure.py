@@ -75,11 +75,13 @@ _ONE_BOARD = ("suite", "dataset", "split", "norm", "eps")
 
 
 def _comparable(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The complete worst cases in groups of one suite, one threat model, one seed and the same samples."""
+    """The complete worst cases in groups of one suite, one threat model, one seed and the same samples of the same
+    images.
+    """
     groups: dict[tuple[object, ...], list[dict[str, Any]]] = {}
     for row in rows:
         if "outcome" in row:
-            key = *(row[name] for name in (*_ONE_BOARD, "seed")), row["outcome"][0].tobytes()
+            key = *(row[name] for name in (*_ONE_BOARD, "content", "seed")), row["outcome"][0].tobytes()
             groups.setdefault(key, []).append(row)
     return list(groups.values())
 

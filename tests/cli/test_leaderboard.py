@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from records import fill, spec
@@ -96,6 +97,36 @@ def test_models_with_other_seeds_are_not_ranked_together(robeval, refused, tmp_p
     assert ("first" in one) and ("third" not in one) and ("seed" not in one.partition("**")[0])
     assert ("third" in other) and ("first" not in other) and (", seed 7" in other.partition("**")[0])
     assert "with the same seed" in refused("compare", "first", "third", "--out", ledger.root)
+
+
+def test_models_on_other_images_of_the_same_name_are_not_ranked_together(robeval, refused, tmp_path):
+    """Nor compared: the samples are others, though their numbers are the same."""
+    ledger = Ledger(tmp_path / "images")
+    for name, content in {"first": "c", "second": "c", "third": "d"}.items():
+        planned = fill(ledger, name, [(spec(), "1000")])
+        if content == "d":
+            made = ledger.get(planned.rows[0].keys[0][0])
+            about = replace(made.cell, slice=replace(made.cell.slice, content=content * 32))
+            ledger.put(replace(made, cell=about))
+            ledger.put_plan(replace(planned, rows=(replace(planned.rows[0], keys=((about.key,),)),)))
+    for form in ("markdown", "html", "terminal"):
+        said = robeval("leaderboard", "--out", ledger.root, "--format", form).out
+        assert form == "html" or said.count("small: digits (test)") == (2 if form == "markdown" else 3)
+    found = pd.read_csv(io.StringIO(robeval("leaderboard", "--out", ledger.root, "--format", "csv").out))
+    assert dict(zip(found.model, found.content.str[0])) == {"first": "c", "second": "c", "third": "d"}
+    assert "no complete worst case on the same samples" in refused("compare", "first", "third", "--out", ledger.root)
+    assert robeval("compare", "first", "second", "--out", ledger.root).code == 0
+
+
+def test_images_of_ones_own_are_named(robeval, tiny, tmp_path):
+    draw = np.random.RandomState(0)
+    np.savez(tmp_path / "my noise.npz", x=np.float32(draw.rand(20, 1, 8, 8)), y=draw.randint(0, 10, 20))
+    said = tiny("--data", tmp_path / "my noise.npz", "--out", tmp_path / "mixed", limit=20)
+    tiny("--out", tmp_path / "mixed", model="other", limit=20)
+    assert "tiny: digits (own:my_noise.npz), linf eps 0.1" in said.out
+    board = (tmp_path / "mixed" / "leaderboard.md").read_text()
+    assert board.count("| 1 | small |") == board.count("| 1 | other |") == 1
+    assert board.count("## tiny") == 1 and board.count("tiny: digits (test)") == 2
 
 
 def test_robustbenchs_form(robeval, ledger, tmp_path):
