@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from robeval.reports.compare import Entry
     from robeval.reports.paper_table import Explain
 
-WIDTH = 120
+WIDTH = 150
 FORMATS = ("terminal", "csv", "markdown", "latex", "html")
 
 
@@ -158,7 +158,8 @@ def _print(table: PaperTable, entries: "list[Entry]", scale: str, explain: "Expl
         return
     shown = paper_table.comparison(table, entries, scale, explain)
     if form == "terminal":
-        wide = max(Console().width, WIDTH)  # long lines are easier to read than columns of one letter
+        screen = Console(highlight=False)
+        wide = screen.width if screen.is_terminal else max(screen.width, WIDTH)  # in a file all columns fit
         Console(highlight=False, width=wide).print(terminal.render(shown))
     elif form == "html":
         click.echo(html.page(shown.caption, [shown]), nl=False)
