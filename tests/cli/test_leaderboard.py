@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from records import fill, spec
 
+from robeval import shelf
 from robeval.ledger.store import Ledger
 from robeval.values.threat import ThreatModel
 
@@ -149,6 +150,19 @@ def test_one_method(robeval, ledger):
     assert robeval("leaderboard", "--out", ledger, "--method", "trades", "--format", "csv").out.startswith(
         "status,model"
     )
+
+
+def test_models_trained_into_the_ledger_folder_are_of_their_method(robeval, ledger):
+    folder = ledger / "trained" / "cards"
+    folder.mkdir(parents=True)
+    card = (shelf.names(shelf.CARDS)["trades_digits"]).read_text()
+    (folder / "strong.toml").write_text(card)
+    (folder / "torn.toml").write_text("title = ")
+    said = robeval("leaderboard", "--out", ledger, "--method", "trades", "--format", "csv")
+    assert said.code == 0, said.err
+    assert [line.split(",")[1] for line in said.out.splitlines() if line.startswith("measured")] == ["strong"]
+    infos = json.loads(robeval("leaderboard", "--out", ledger, "--suite", "small", "--format", "json").out)
+    assert "TRADES" in infos["digits"]["Linf"]["strong"]["name"]
 
 
 def test_a_method_has_no_json_and_the_other_forms_are_named(refused, ledger):
