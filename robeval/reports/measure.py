@@ -1,6 +1,6 @@
 """Verdicts -> accuracies with their intervals, per attack and for the worst case over attacks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,13 +75,14 @@ _ONE_BOARD = ("suite", "dataset", "split", "norm", "eps")
 
 
 def _comparable(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The complete worst cases in groups of one suite, one threat model, one seed and the same samples of the same
-    images.
+    """The complete worst cases over the same attacks in groups of one suite, one threat model, one seed and the same
+    samples of the same images.
     """
     groups: dict[tuple[object, ...], list[dict[str, Any]]] = {}
     for row in rows:
         if "outcome" in row:
-            key = *(row[name] for name in (*_ONE_BOARD, "content", "seed")), row["outcome"][0].tobytes()
+            ids, _, asked = row["outcome"]
+            key = *(row[name] for name in (*_ONE_BOARD, "content", "seed")), ids.tobytes(), asked
             groups.setdefault(key, []).append(row)
     return list(groups.values())
 
@@ -252,7 +253,21 @@ def _worst_case(plan: ModelPlan, rows: list[dict[str, Any]], outcomes: list[list
         return named | sums | {"n": min(row["n"] for row in counted)}
     broken = np.logical_or.reduce([_joined(cells, "broken") for cells in outcomes])
     natural = _joined(outcomes[0], "clean_predicted") == _joined(outcomes[0], "label")
-    return named | sums | _accuracy(broken, natural) | {"outcome": (_joined(outcomes[0], "sample"), broken)}
+    return (
+        named
+        | sums
+        | _accuracy(broken, natural)
+        | {"outcome": (_joined(outcomes[0], "sample"), broken, edition(counted))}
+    )
+
+
+def edition(rows: Iterable[Mapping[Any, Any]]) -> tuple[tuple[object, ...], ...]:
+    """All that some rows say of their attacks: where it differs, a suite was changed, or only a part of it was run.
+
+    Clean images are left out: what is wrong on them is broken under every attack.
+    """
+    names = ("attack", "norm", "eps", "use", "params", "select", "restarts", "minimises", "score", "eot")
+    return tuple(sorted(tuple(row[name] for name in names) for row in rows if row["use"] != "clean"))
 
 
 def _joined(cells: list[CellResult | None], column: str) -> np.ndarray:

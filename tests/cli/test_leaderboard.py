@@ -130,6 +130,22 @@ def test_images_of_ones_own_are_named(robeval, tiny, tmp_path):
     assert board.count("## tiny") == 1 and board.count("tiny: digits (test)") == 2
 
 
+def test_worst_cases_over_other_attacks_are_not_ranked_together(robeval, refused, tmp_path):
+    """As where a table has run a part of a suite only; clean images are part of every attack."""
+    ledger = Ledger(tmp_path / "editions")
+    fill(ledger, "part", [(spec(), "1000")])
+    fill(ledger, "same", [(CLEAN, "0000"), (spec(), "1100")])
+    fill(ledger, "whole", [(CLEAN, "0000"), (spec(), "1000"), (spec("fgsm", use="fgsm", params={}), "1110")])
+    fill(ledger, "longer", [(spec(params={"steps": 40, "step_size": 0.01}), "1000")])
+    boards = robeval("leaderboard", "--out", ledger.root, "--format", "markdown").out.split("**small:")[1:]
+    models = [{name for name in ("part", "same", "whole", "longer") if f"| {name} |" in board} for board in boards]
+    assert models == [{"longer"}, {"part", "same"}, {"whole"}]
+    assert "no complete worst case" in refused("compare", "part", "whole", "--out", ledger.root)
+    assert robeval("compare", "part", "same", "--out", ledger.root).code == 0
+    said = refused("show", "tradeoff", "--out", ledger.root)
+    assert "cannot stand beside each other" in said and "--model" in said and "--attack" in said
+
+
 def test_robustbenchs_form(robeval, ledger, tmp_path):
     said = robeval("leaderboard", "--out", ledger, "--suite", "small", "--format", "json")
     infos = json.loads(said.out)
