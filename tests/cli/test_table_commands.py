@@ -11,6 +11,7 @@ from robeval import shelf
 from robeval.cli import keywords
 from robeval.cli.main import group
 from robeval.cli.table_missing import Missing
+from robeval.cli.table_models import Models
 from robeval.cli.table_options import Options
 from robeval.datasets import registry as datasets
 from robeval.measures import registry as measures
@@ -81,3 +82,13 @@ def test_pictures_that_stand_for_a_figure_are_drawn(robeval, tmp_path, name):
     (line,) = [line for line in said(TABLES[name]) if line.startswith("show")]
     found = robeval(*shlex.split(line), "--sample", "0:1", "--out", tmp_path, "--device", "cpu")
     assert found.code == 0, found.err
+
+
+def test_the_networks_of_trades_table_3_can_be_trained_by_its_own_run(tmp_path):
+    """No weights were released; real MNIST, the paper's four divisors."""
+    table = TABLES["trades_table3"]
+    models = Models(table, tmp_path)
+    cards = [models.card(name) for name in dict.fromkeys(ask.model for ask in table.asks("paper"))]
+    assert [(card.dataset, card.network.arch, card.training["divisor"]) for card in cards] == [
+        ("mnist_1_3", "net", divisor) for divisor in (2.0, 3.0, 4.0, 5.0)
+    ]
