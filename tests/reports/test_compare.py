@@ -103,6 +103,14 @@ def test_what_was_run_with_another_seed_is_not_that_number(tmp_path):
     assert (entry.found.value, entry.verdict) == (75, "equal")
 
 
+@pytest.mark.parametrize(("unit", "zero"), [("%", "0.00"), ("loss", "0")])
+def test_rounding_of_floats_is_not_shown_as_a_difference(unit, zero):
+    own = cell("0", Ask("delta", finding={"measure": "own"}), unit=unit)
+    row = {"measure": "own", "metric": "delta", "value": -1.11e-16, "low": math.nan, "high": math.nan, "n": 0}
+    shown = paper_table.comparison(table(own), compare(table(own), NOTHING, [row]), "paper", lambda _: "")
+    assert shown.rows[0][3:6] == (zero, f"+{zero}", "equal")
+
+
 SETTING = measure.settings((PGD,)) | {"content": "c" * 32}
 
 
