@@ -103,6 +103,15 @@ def test_what_was_run_with_another_seed_is_not_that_number(tmp_path):
     assert (entry.found.value, entry.verdict) == (75, "equal")
 
 
+def test_the_page_says_of_what_is_not_measured_what_there_is_instead():
+    drawn = table(cell("", notes=("`robeval show gradients` draws it",)))
+    left = table(cell("5", ROBUST, scale="digits"))
+    found = [compare(each, NOTHING, []) for each in (drawn, left)]
+    page = paper_page.page([drawn, left], found, found)
+    assert "No numbers are printed. `robeval show gradients` draws it." in page
+    assert "nothing of it is in the ledger. Its miniature is left out: `robeval table own --scale digits --run`" in page
+
+
 @pytest.mark.parametrize(("unit", "zero"), [("%", "0.00"), ("loss", "0")])
 def test_rounding_of_floats_is_not_shown_as_a_difference(unit, zero):
     own = cell("0", Ask("delta", finding={"measure": "own"}), unit=unit)
