@@ -279,5 +279,5 @@ def _samples(
     elif isinstance(data, str | Path):
         found = own.load(str(data), suite.dataset, suite.split, roots)
     else:
-        found = datasets.given(suite.dataset, suite.split, *own.arrays(data))
+        found = datasets.given(suite.dataset, own.split_of("arrays"), *own.arrays(data))
     return choose(found, sample) if sample else found

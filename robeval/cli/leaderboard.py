@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from robeval.ledger.store import Ledger
     from robeval.values.card import ModelCard
 
+TRAINED = "trained/cards"  # of the ledger folder: where tables and `robeval miniature` leave the models they train
 FORMATS = ("terminal", "csv", "markdown", "latex", "html", "json")
 
 
@@ -53,9 +54,9 @@ def command(
     ledger = Ledger(out)
     results = _chosen(ledger, suites)
     if method is not None:
-        _show_method(results, method, form, path)
+        _show_method(results, _cards(out), method, form, path)
     elif form == "json":
-        _write_json(results, path)
+        _write_json(results, _cards(out), path)
     elif form == "html":
         _say(_page(ledger, results, title, pictures, data_root, device), path)
     elif form == "terminal" and path is None:
@@ -133,7 +134,7 @@ def _page(
 ) -> str:
     from robeval.reports.page import content, html
 
-    cards, made = _cards(results), None
+    cards, made = _cards(ledger.root), None
     if count:
         from robeval.cli.leaderboard_pictures import pictures
 
@@ -145,16 +146,20 @@ def _page(
     return html.page(title, content.panels(ledger, results, content.Asked(cards, made)))
 
 
-def _cards(results: "pd.DataFrame") -> "dict[str, ModelCard]":
-    """The cards of those models that are on the shelf."""
-    from robeval import shelf
+def _cards(out: Path) -> "dict[str, ModelCard]":
+    """The cards of the shelf, and those of models that were trained into the ledger folder, by id.
+
+    One that cannot be read is as if it were not there: nothing of the board's numbers is in it.
+    """
+    from robeval.errors import Problems
     from robeval.zoo import cards
 
-    known = shelf.names(shelf.CARDS)
-    return {name: cards.load(name) for name in dict.fromkeys(results.model) if name in known}
+    unread = Problems()
+    trained = {path.stem: unread.attempt(cards.load, str(path)) for path in sorted(out.glob(f"{TRAINED}/*.toml"))}
+    return cards.catalog(unread) | {name: card for name, card in trained.items() if card is not None}
 
 
-def _write_json(results: "pd.DataFrame", path: Path | None) -> None:
+def _write_json(results: "pd.DataFrame", cards: "dict[str, ModelCard]", path: Path | None) -> None:
     """One object on the screen or in a file that ends in `.json`; else a folder with a file for each model."""
     import json
 
@@ -162,8 +167,8 @@ def _write_json(results: "pd.DataFrame", path: Path | None) -> None:
     from robeval.whole import write_whole
     from robeval.zoo import listing
 
-    cards = _cards(results)
-    infos = model_info.infos(results, cards, {name: listing.robust(card) for name, card in cards.items()})
+    known = {name: card for name, card in cards.items() if name in set(results.model)}
+    infos = model_info.infos(results, known, {name: listing.robust(card) for name, card in known.items()})
     if path is None or (path.suffix == ".json" and not path.is_dir()):
         _say(json.dumps(infos, indent=2, ensure_ascii=False) + "\n", path)
         return
@@ -175,19 +180,19 @@ def _write_json(results: "pd.DataFrame", path: Path | None) -> None:
     click.echo(f"Written: {path}")
 
 
-def _show_method(results: "pd.DataFrame", name: str, form: str, path: Path | None) -> None:
+def _show_method(
+    results: "pd.DataFrame", cards: "dict[str, ModelCard]", name: str, form: str, path: Path | None
+) -> None:
     from rich.console import Console
 
     from robeval.errors import UserError, nearest
     from robeval.reports import method, papers
     from robeval.reports.render import csv, html, latex, markdown, terminal
-    from robeval.zoo import cards
 
-    shelf = cards.catalog()
     published = list(papers.catalog().values())
-    found = method.results(results, shelf, published, name)
+    found = method.results(results, cards, published, name)
     if found.empty:
-        fix = nearest(name, method.known(shelf, published))
+        fix = nearest(name, method.known(cards, published))
         raise UserError(f"no model of the ledger or the zoo is of the method '{name}'", where="--method", fix=fix)
     tables = method.tables(found, name)
     if form == "terminal" and path is None:

@@ -124,9 +124,10 @@ def _work(cell: Cell) -> float:
 
 def show_tables(console: Console, results: pd.DataFrame) -> None:
     """Print every suite's table of attacks, and the ranking where there is more than one model."""
-    for suite in dict.fromkeys(results.suite):
-        if results[results.suite == suite].model.nunique() > 1:
-            console.print(terminal.render(leaderboard.ranking(results, suite)))
-        console.print(terminal.render(leaderboard.attacks(results, suite)))
-        if found := leaderboard.distances(results, suite):
+    for part in leaderboard.parts(results):
+        suite = str(part.suite.iloc[0])
+        if part.model.nunique() > 1:
+            console.print(terminal.render(leaderboard.ranking(part, suite)))
+        console.print(terminal.render(leaderboard.attacks(part, suite)))
+        if found := leaderboard.distances(part, suite):
             console.print(terminal.render(found))

@@ -1,6 +1,7 @@
 """`robeval table`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from robeval.reports.compare import Entry
     from robeval.reports.paper_table import Explain
 
-WIDTH = 120
+WIDTH = 150
 FORMATS = ("terminal", "csv", "markdown", "latex", "html")
 
 
@@ -74,15 +75,13 @@ def show(table: str, form: str, options: Options) -> None:
     note says what would make it.
     """
     with ends.kept(options.out):
-        from robeval.cli.table_asks import whole
         from robeval.cli.table_missing import Missing
         from robeval.reports import papers
-        from robeval.reports.compare import compare
 
         paper = papers.load(table)
         failed = _run([paper], options)
         known = _known(paper.asks(options.scale), options.out)
-        entries = compare(paper, *known, options.scale, lambda ask: whole(ask, options.seed), options.seed)
+        entries = _comparing(options)(paper, *known, options.scale)
         _print(paper, entries, options.scale, Missing(paper, options), form)
         if not any((options.out / name).is_dir() for name in ("plans", "measures")):
             click.echo(f"robeval: there is no ledger in {options.out}; with --run, the command makes one", err=True)
@@ -97,17 +96,13 @@ def page(options: Options) -> None:
     With --run, what is missing at the given scale is computed first.
     """
     with ends.kept(options.out):
-        from robeval.cli.table_asks import whole
         from robeval.reports import paper_page, papers
-        from robeval.reports.compare import compare
 
         tables = list(papers.catalog().values())
         failed = _run(tables, options)
         known = _known([ask for table in tables for scale in SCALES for ask in table.asks(scale)], options.out)
-        found = {
-            scale: [compare(each, *known, scale, lambda ask: whole(ask, options.seed), options.seed) for each in tables]
-            for scale in SCALES
-        }
+        compare = _comparing(options)
+        found = {scale: [compare(each, *known, scale) for each in tables] for scale in SCALES}
         click.echo(paper_page.page(tables, found["paper"], found["digits"]), nl=False)
         ends.check(failed, options.out)
 
@@ -142,6 +137,16 @@ def _known(asks: Sequence[Ask], out: Path) -> "tuple[DataFrame, list[dict[str, A
     return measure.results(ledger, plans), findings.rows(ledger) + transfer.rows(ledger, plans)
 
 
+def _comparing(options: Options) -> "Callable[..., list[Entry]]":
+    """What compares a table with what is known of it, at a scale."""
+    from robeval.cli.table_asks import whole
+    from robeval.cli.table_settings import Settings
+    from robeval.reports.compare import compare
+
+    about = Settings(options.data_root)
+    return partial(compare, whole=lambda ask: whole(ask, options.seed), seed=options.seed, setting=about)
+
+
 def _print(table: PaperTable, entries: "list[Entry]", scale: str, explain: "Explain", form: str) -> None:
     from rich.console import Console
 
@@ -153,7 +158,8 @@ def _print(table: PaperTable, entries: "list[Entry]", scale: str, explain: "Expl
         return
     shown = paper_table.comparison(table, entries, scale, explain)
     if form == "terminal":
-        wide = max(Console().width, WIDTH)  # long lines are easier to read than columns of one letter
+        screen = Console(highlight=False)
+        wide = screen.width if screen.is_terminal else max(screen.width, WIDTH)  # in a file all columns fit
         Console(highlight=False, width=wide).print(terminal.render(shown))
     elif form == "html":
         click.echo(html.page(shown.caption, [shown]), nl=False)

@@ -41,12 +41,16 @@ class Missing:
             suite, dataset = (str(ask.finding.get(key, "")) for key in ("suite", "dataset"))
             found += [self._suite(suite)] if suite else []
             found += [self._data(dataset, str(ask.finding.get("split", "test")))] if dataset else []
-            drawn = "" if dataset and not ask.model else self._seed  # measures of data draw nothing
-            command = f"{_measuring(ask)}{drawn} --out {self._out}"
         else:
             found.append(self._suite(ask.suite))
-            command = self._command()
-        return next(filter(None, found), f"not in {self._out}: `{command}` makes it")
+        return next(filter(None, found), f"not in {self._out}: `{self.command(ask)}` makes it")
+
+    def command(self, ask: Ask) -> str:
+        """What makes a number: the table's own run, unless it is one measure of what has a name on the shelf."""
+        if not ask.finding or (ask.model and ask.model not in shelf.names(shelf.CARDS)):
+            return self._command()
+        drawn = "" if ask.finding.get("dataset") and not ask.model else self._seed  # measures of data draw nothing
+        return f"{_measuring(ask)}{drawn} --out {self._out}"
 
     def _command(self) -> str:
         scale = "" if self._scale == "paper" else f" --scale {self._scale}"

@@ -26,12 +26,13 @@ def load(given: str, like: str, split: str, roots: tuple[Path, ...]) -> Samples:
             `..._Y.npy` beside it, as the challenge of TRADES has them; or a folder with one folder of images for
             each class, whose classes are in alphabetical order.
         like: the data set they are like; the number of classes is taken from it if it is known.
-        split: of that data set.
+        split: of a data set that is named; what is not is a split of its own, called as `split_of` says.
 
     Raises:
         UserError: it is none of these, or what is there cannot be used.
     """
     known, path = registry.catalog(), Path(given)
+    split = split_of(path.name) if given not in known else split
     if given in known:
         return registry.load(given, split, roots, OPTION)
     if path.is_dir():
@@ -50,6 +51,11 @@ def load(given: str, like: str, split: str, roots: tuple[Path, ...]) -> Samples:
         return registry.given(like, split, channels_first(x), y)
     except UserError as error:
         raise UserError(error.what, where=path, fix=FORMS) from None
+
+
+def split_of(name: str) -> str:
+    """What images of one's own are called in place of a split, in a word: `own:mine.npz`."""
+    return f"own:{'_'.join(name.split())}"
 
 
 def _folder(path: Path, like: str, split: str) -> Samples:

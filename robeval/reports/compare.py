@@ -59,6 +59,8 @@ class Entry:
 
 
 Whole = Callable[[Ask], Mapping[str, Any]]
+Setting = Callable[[Ask], Mapping[str, Any]]
+IMAGES = ("content", "dataset", "split")  # of a row of `measure.results`: what its cells were taken of
 
 
 def compare(
@@ -68,6 +70,7 @@ def compare(
     scale: str = "paper",
     whole: Whole = lambda ask: ask.finding,
     seed: int = 0,
+    setting: Setting = lambda ask: {},
 ) -> list[Entry]:
     """Every cell of a table in every reading it has, with what the ledger says about it.
 
@@ -76,15 +79,16 @@ def compare(
         rows: of its measures, as `findings.rows` gives them, and of its transfers (`transfer.rows`).
         whole: all that a row of a measure must say, parameters with their defaults: a `finding` leaves those out.
         seed: of the attacks; what was run with another is not taken, and its verdict says so.
+        setting: what a row of `results` must say of its data and attack to be the number; the same holds.
     """
     known = {(row["suite"], row["model"], row["attack"]): row for row in results.to_dict("records")}
-    entries = []
+    ledger, entries = _Ledger(known, rows, whole, seed, setting), []
     for cell in table.cells:
         asks = cell.asks.get(scale, {})
         for reading, ask in asks.items() if asks else [("", None)]:
-            found = _look_up(ask, cell, _Ledger(known, rows, whole, seed)) if ask else None
+            found = _look_up(ask, cell, ledger) if ask else None
             entry = Entry(cell, reading, ask, found, "")
-            entries.append(replace(entry, verdict=_verdict(entry, known, seed)))
+            entries.append(replace(entry, verdict=_verdict(entry, ledger)))
     return entries
 
 
@@ -96,6 +100,16 @@ class _Ledger:
     rows: Sequence[lookup.Row]
     whole: Whole
     seed: int
+    setting: Setting
+
+    def refused(self, ask: Ask) -> str | None:
+        """Why the row of an attack is not the number; empty if it is, None if there is no row."""
+        row = self.known.get((ask.group, ask.model, ask.attack))
+        if row is None or row["status"] != "complete":
+            return None if row is None else str(row["status"])
+        if row["seed"] != self.seed:
+            return f"seed {row['seed']}, not {self.seed}"
+        return _apart_from(row, self.setting(ask))
 
 
 def _look_up(ask: Ask, cell: PaperCell, ledger: _Ledger) -> Found | None:
@@ -108,9 +122,9 @@ def _look_up(ask: Ask, cell: PaperCell, ledger: _Ledger) -> Found | None:
 
 def _accuracy(ask: Ask, ledger: _Ledger) -> Found | None:
     """An accuracy in percent; only of an attack that is finished."""
-    row = ledger.known.get((ask.group, ask.model, ask.attack))
-    if row is None or row["status"] != "complete" or row["seed"] != ledger.seed:
+    if ledger.refused(ask) != "":
         return None
+    row = ledger.known[ask.group, ask.model, ask.attack]
     share, n = float(row[ask.metric]), int(row["n"])
     low, high = wilson(round(share * n), n)
     return Found(100 * share, 100 * low, 100 * high, n)
@@ -119,6 +133,8 @@ def _accuracy(ask: Ask, ledger: _Ledger) -> Found | None:
 def _measured(ask: Ask, cell: PaperCell, ledger: _Ledger) -> Found | None:
     """What was measured otherwise; shares of a column in percent are shown in percent."""
     moved = {"measure": "transfer", "at": transfer.ALL, "suite": ask.suite, "attack": ask.attack, "source": ask.source}
+    if not ask.finding and ledger.refused(ask):
+        return None
     about = ledger.whole(ask) if ask.finding else {**moved, "seed": ledger.seed}
     row = lookup.find(ledger.rows, {"metric": ask.metric, **about} | ({"model": ask.model} if ask.model else {}))
     if row is None or (value := lookup.number(row.get("value"))) is None:
@@ -129,6 +145,25 @@ def _measured(ask: Ask, cell: PaperCell, ledger: _Ledger) -> Found | None:
     return Found(scale * value, low, high, int(lookup.number(row.get("n")) or 0))
 
 
+def _apart_from(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """The first thing in which a row is not what is wanted, in words; empty if there is none."""
+    for key, value in wanted.items():
+        if row[key] == value:
+            continue
+        if key in IMAGES:
+            return "other images than the suite's"
+        if key != "params":
+            return f"{key} {_spelt(row[key])}, not {_spelt(value)}"
+        has, asked = str(row[key]).split(), str(value).split()
+        ours, theirs = (" ".join(word for word in one if word not in two) for one, two in ((has, asked), (asked, has)))
+        return f"{ours}, not {theirs}" if ours and theirs else f"without {theirs}" if theirs else f"with {ours}"
+    return ""
+
+
+def _spelt(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value) or "none"
+
+
 def _apart(one: Found, other: Found) -> Found:
     """The difference of two numbers; its interval is Newcombe's (1998, method 10), for samples that are others."""
     value = one.value - other.value
@@ -137,15 +172,12 @@ def _apart(one: Found, other: Found) -> Found:
     return Found(value, value - low, value + high, min(one.n, other.n))
 
 
-def _verdict(entry: Entry, known: Mapping[tuple[str, str, str], Any], seed: int) -> str:
+def _verdict(entry: Entry, ledger: _Ledger) -> str:
     cell, ask, found, published = entry.cell, entry.ask, entry.found, entry.cell.number
     if found is None:
-        row = known.get((ask.group, ask.model, ask.attack)) if ask else None
-        if row and row["status"] != "complete":
-            return str(row["status"])
-        if row and row["seed"] != seed:
-            return f"seed {row['seed']}, not {seed}"
-        return PUBLISHED_ONLY if cell.published else NOT_MEASURED
+        asked = [each for each in (ask, ask.minus) if each] if ask else []
+        why = next(filter(None, map(ledger.refused, asked)), "")
+        return why or (PUBLISHED_ONLY if cell.published else NOT_MEASURED)
     if entry.is_miniature:
         return OTHER_DATA
     if entry.reading == STAND_IN:

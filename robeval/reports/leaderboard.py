@@ -4,18 +4,21 @@ import math
 
 import pandas as pd
 
+from robeval.reports import measure
 from robeval.values.suite import WORST_CASE
 from robeval.values.table import Table
 
 NOT_AUDITED = "not audited"  # no rule has looked at any result yet, and a table says so
 WORST = "worst case [95 % CI]"
 _NOT_COUNTED = ", no part of the worst case"
-_ONE_TABLE = ["suite", "dataset", "split", "norm", "eps", "seed"]
+_ONE_TABLE = ["suite", "dataset", "split", "norm", "eps", "seed", "content"]  # what is unfinished may have no content
 
 
 def parts(results: pd.DataFrame) -> list[pd.DataFrame]:
-    """The rows of models that may be ranked together: of one suite, data, threat model and seed, on as many samples.
+    """The rows of models that may be ranked together: of one suite, data, threat model and seed, on as many samples,
+    and with the same attacks in the worst case.
 
+    The data are the same if their content is: other images may have the same name.
     A model without a finished worst case stands with those of its suite and threat model that have most samples.
     """
     groups: dict[tuple[object, ...], dict[int, list[str]]] = {}
@@ -23,19 +26,26 @@ def parts(results: pd.DataFrame) -> list[pd.DataFrame]:
     for _, rows in results.groupby(["suite", "model"], sort=False):
         last = rows.iloc[-1]  # the worst case, if there is one
         model = str(last.model)
-        key = tuple(last[_ONE_TABLE])
+        key = (_counted(rows), *last[_ONE_TABLE])
         if last.status == "complete":
             groups.setdefault(key, {}).setdefault(int(last.n), []).append(model)
         else:
             stuck.setdefault(key, []).append(model)
     for key, models in stuck.items():
-        counts = groups.setdefault(key, {0: []})
+        near = next((each for each in groups if each[:-1] == key[:-1] and key[-1] in ("", each[-1])), key)
+        counts = groups.setdefault(near, {0: []})
         counts[max(counts)] += models
     return [
-        results[(results.suite == key[0]) & results.model.isin(models)]
+        results[(results.suite == key[1]) & results.model.isin(models)]
         for key, counts in groups.items()
         for _, models in sorted(counts.items(), reverse=True)
     ]
+
+
+def _counted(rows: pd.DataFrame) -> tuple[object, ...]:
+    """What the attacks were that count in one model's worst case."""
+    names = rows.iloc[-1].use.split(" | ")
+    return measure.edition(row for row in rows.to_dict("records") if row["attack"] in names)
 
 
 def ranking(results: pd.DataFrame, suite: str) -> Table:

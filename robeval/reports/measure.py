@@ -1,6 +1,6 @@
 """Verdicts -> accuracies with their intervals, per attack and for the worst case over attacks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from robeval.ledger.store import Ledger
 from robeval.reports.paired import ranks
+from robeval.values.attack import AttackSpec
 from robeval.values.cell import CellResult
 from robeval.values.interval import wilson
 from robeval.values.plan import ModelPlan, Row
@@ -17,7 +18,7 @@ from robeval.values.suite import WORST_CASE
 
 COLUMNS = (
     "suite", "model", "dataset", "split", "norm", "eps", "attack", "part_of", "use", "params", "select", "restarts",
-    "minimises", "score", "eot", "source", "seed",
+    "minimises", "score", "eot", "source", "seed", "content",
     "n", "natural_accuracy", "robust_accuracy", "ci_low", "ci_high", "rank", "median_distance",
     "seconds", "forwards", "forwards_per_sample", "backwards", "backwards_per_sample", "escaped", "nonfinite",
     "status", "warnings", "made_with",
@@ -31,6 +32,7 @@ def results(ledger: Ledger, plans: Iterable[ModelPlan]) -> pd.DataFrame:
     `seconds` is the sum over its cells; `forwards` and `backwards` are the attack's passes summed over samples,
     `forwards_per_sample` and `backwards_per_sample` their means over all `n` samples of a row that is complete, those
     included that are wrong anyway and so are never attacked.
+    `content` is the digest of all images and labels that the cells were taken of.
     `rank` is among the worst cases in the same threat model on the same samples, shared by models that do not differ
     significantly (`paired.ranks`).
     """
@@ -73,11 +75,14 @@ _ONE_BOARD = ("suite", "dataset", "split", "norm", "eps")
 
 
 def _comparable(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The complete worst cases in groups of one suite, one threat model, one seed and the same samples."""
+    """The complete worst cases over the same attacks in groups of one suite, one threat model, one seed and the same
+    samples of the same images.
+    """
     groups: dict[tuple[object, ...], list[dict[str, Any]]] = {}
     for row in rows:
         if "outcome" in row:
-            key = *(row[name] for name in (*_ONE_BOARD, "seed")), row["outcome"][0].tobytes()
+            ids, _, asked = row["outcome"]
+            key = *(row[name] for name in (*_ONE_BOARD, "content", "seed")), ids.tobytes(), asked
             groups.setdefault(key, []).append(row)
     return list(groups.values())
 
@@ -111,9 +116,9 @@ def _rows(ledger: Ledger, plan: ModelPlan) -> list[dict[str, Any]]:
         last = [part[-1] for part in parts]
         finished = [cell for part in parts for cell in part if cell]
         measured = _measured(last, _status(ledger, row, len(finished)))
-        if _minimises(row) and measured["status"] == "complete":
+        if _minimises(row.attacks) and measured["status"] == "complete":
             measured |= {"median_distance": _median_distance(last)}
-        rows.append(_named(plan, row) | measured | _cost(finished))
+        rows.append(_named(plan, row) | measured | {"content": content(finished)} | _cost(finished))
         shown += [*_stages(plan, row, parts), rows[-1]]
         if plan.counts(row):
             outcomes.append(last)
@@ -139,21 +144,32 @@ def _stages(plan: ModelPlan, row: Row, parts: list[list[CellResult | None]]) -> 
         done = [cell for cell in cells if cell]
         missing = f"INCOMPLETE: {len(done)} of {len(cells)} cells"
         status = "complete" if len(done) == len(cells) else missing
-        rows.append(_named(plan, stage) | {"part_of": row.id} | _measured(cells, status) | _cost(done))
+        about = {"part_of": row.id, "content": content(done)}
+        rows.append(_named(plan, stage) | about | _measured(cells, status) | _cost(done))
     return rows
 
 
 def _named(plan: ModelPlan, row: Row) -> dict[str, Any]:
-    threat = row.attacks[-1].threat
     return {
         "suite": plan.group, "model": plan.model, "dataset": plan.dataset, "split": plan.split,
-        "norm": threat.norm, "eps": threat.eps, "attack": row.id, "part_of": "",
-        "use": " + ".join(spec.use for spec in row.attacks),
-        "params": " + ".join(spec.settings() for spec in row.attacks),
-        "select": row.attacks[-1].select, "restarts": row.attacks[-1].restarts,
-        "minimises": _minimises(row), "score": row.attacks[-1].score if _minimises(row) else "",
-        "eot": row.attacks[-1].eot, "source": plan.source, "seed": plan.seed,
+        "attack": row.id, "part_of": "", "source": plan.source, "seed": plan.seed, **settings(row.attacks),
     }  # fmt: skip
+
+
+def settings(attacks: Sequence[AttackSpec]) -> dict[str, Any]:
+    """What a row of these attacks, one or those of a chain, says of them."""
+    last, minimises = attacks[-1], _minimises(attacks)
+    return {
+        "norm": last.threat.norm, "eps": last.threat.eps,
+        "use": " + ".join(spec.use for spec in attacks), "params": " + ".join(spec.settings() for spec in attacks),
+        "select": last.select, "restarts": last.restarts,
+        "minimises": minimises, "score": last.score if minimises else "", "eot": last.eot,
+    }  # fmt: skip
+
+
+def content(cells: Iterable[CellResult]) -> str:
+    """The digest of what finished cells were taken of; empty where there are none."""
+    return ", ".join(sorted({cell.cell.slice.content for cell in cells}))
 
 
 def _measured(cells: list[CellResult | None], status: str) -> dict[str, Any]:
@@ -179,9 +195,9 @@ def _accuracy(broken: np.ndarray, natural: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _minimises(row: Row) -> str:
-    """The norm that the row's one attack makes small; empty for others and for chains of several."""
-    return row.attacks[0].minimises if len(row.attacks) == 1 else ""
+def _minimises(attacks: Sequence[AttackSpec]) -> str:
+    """The norm that a row's one attack makes small; empty for others and for chains of several."""
+    return attacks[0].minimises if len(attacks) == 1 else ""
 
 
 def _median_distance(cells: list[CellResult | None]) -> float:
@@ -228,6 +244,7 @@ def _worst_case(plan: ModelPlan, rows: list[dict[str, Any]], outcomes: list[list
         "use": " | ".join(row["attack"] for row in counted), "params": "", "select": "any",
         "restarts": 1, "minimises": "", "score": "", "eot": 1, "source": plan.source, "seed": plan.seed,
         "status": status, "n": plan.n, "made_with": "; ".join(made_with),
+        "content": ", ".join(sorted({row["content"] for row in counted if row["content"]})),
     }  # fmt: skip
     sums = {
         name: sum(row[name] for row in counted) for name in ("seconds", "forwards", "backwards", "escaped", "nonfinite")
@@ -236,7 +253,21 @@ def _worst_case(plan: ModelPlan, rows: list[dict[str, Any]], outcomes: list[list
         return named | sums | {"n": min(row["n"] for row in counted)}
     broken = np.logical_or.reduce([_joined(cells, "broken") for cells in outcomes])
     natural = _joined(outcomes[0], "clean_predicted") == _joined(outcomes[0], "label")
-    return named | sums | _accuracy(broken, natural) | {"outcome": (_joined(outcomes[0], "sample"), broken)}
+    return (
+        named
+        | sums
+        | _accuracy(broken, natural)
+        | {"outcome": (_joined(outcomes[0], "sample"), broken, edition(counted))}
+    )
+
+
+def edition(rows: Iterable[Mapping[Any, Any]]) -> tuple[tuple[object, ...], ...]:
+    """All that some rows say of their attacks: where it differs, a suite was changed, or only a part of it was run.
+
+    Clean images are left out: what is wrong on them is broken under every attack.
+    """
+    names = ("attack", "norm", "eps", "use", "params", "select", "restarts", "minimises", "score", "eot")
+    return tuple(sorted(tuple(row[name] for name in names) for row in rows if row["use"] != "clean"))
 
 
 def _joined(cells: list[CellResult | None], column: str) -> np.ndarray:

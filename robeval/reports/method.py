@@ -54,6 +54,12 @@ def _said(papers: Iterable[PaperTable]) -> dict[str, str]:
     return {ask.model: method for method, ask in asks if method and ask.model}
 
 
+def _labelled(papers: Iterable[PaperTable], name: str) -> set[str]:
+    """The models in rows that the papers' tables label so, as AT; a label may go on after a comma."""
+    cells = (cell for paper in papers for cell in paper.cells if _words(cell.row.partition(",")[0]) == _words(name))
+    return {ask.model for cell in cells for ask in cell.asks.get("paper", {}).values() if ask.model and cell.method}
+
+
 def results(
     measured: pd.DataFrame, cards: Mapping[str, ModelCard], papers: Iterable[PaperTable], method: str
 ) -> pd.DataFrame:
@@ -69,8 +75,12 @@ def results(
     said = _said(tables)
     is_variant = all(_words(method) != _words(name) for name in known(cards, tables))
 
+    named = _labelled(tables, method) if is_variant else set()
+
     def ours(model: str) -> bool:
-        return belongs(cards.get(model), method, said.get(model, ""), is_variant=is_variant)
+        return (
+            model in named if named else belongs(cards.get(model), method, said.get(model, ""), is_variant=is_variant)
+        )
 
     rows = [*_measured(measured, ours), *_of_cards(cards, ours), *_of_papers(tables, cards, ours)]
     found = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -94,11 +104,8 @@ def tables(found: pd.DataFrame, method: str) -> tuple[Table, ...]:
     ]
     head = "model", "data set", "threat model", "suite", "rank", "natural", leaderboard.WORST, "n", "audit", "made with"
     notes = ("ranks are among the models of this ledger, in the same threat model on the same samples",)
-    made = [
-        Table(
-            f"{method}: measured, robust accuracy in % over the worst case of all attacks", head, tuple(measured), notes
-        )
-    ]
+    caption = f"{method}: measured, robust accuracy in % over the worst case of all attacks"
+    made = [Table(caption, head, tuple(measured), notes)] if measured else []
     if lines:
         header = "model", "data set", "threat model", "what", "status", "%", "source"
         why = ("published numbers are not ranked: others chose the attacks, the samples and the last digit",)

@@ -31,8 +31,19 @@ def page(
                     markdown.render(paper_table.comparison(table, found, scale, lambda _: "", len(table.cells)))
                 )
         if not any(entry.found for entry in (*own, *mini)):
-            parts.append(f"{table.cite}. Published only: nothing of it is in the ledger.\n")
+            parts.append(f"{table.cite}. {_without(table)}\n")
     return "\n".join(parts)
+
+
+def _without(table: PaperTable) -> str:
+    """What is to be said of a table of which nothing is in the ledger."""
+    texts = dict.fromkeys([*table.notes, *(text for cell in table.cells for text in cell.notes)])
+    about = "".join(f" {text[:1].upper()}{text[1:]}." for text in texts)
+    if not any(cell.published for cell in table.cells):
+        return f"No numbers are printed.{about}"
+    small = any("digits" in cell.asks for cell in table.cells)
+    left = f" Its miniature is left out: `robeval table {table.id} --scale digits --run` makes it."
+    return f"Published only: nothing of it is in the ledger.{left if small else ''}{about}"
 
 
 def _overview(

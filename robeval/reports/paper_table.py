@@ -10,6 +10,7 @@ from robeval.values.paper import PaperCell, PaperTable
 from robeval.values.table import Table
 
 NONE = "–"
+_ROUNDING = 1e-12
 
 Explain = Callable[[Entry], str]
 
@@ -115,7 +116,7 @@ def _measured(entry: Entry) -> str:
     found = entry.found
     if found is None:
         return NONE
-    value = f"{found.value:.2f}" if entry.cell.unit == "%" else f"{found.value:.4g}"
+    value = f"{_exact(found.value):.2f}" if entry.cell.unit == "%" else f"{_exact(found.value):.4g}"
     if math.isnan(found.low):
         return value
     digits = ".1f" if entry.cell.unit == "%" else ".3g"
@@ -125,7 +126,13 @@ def _measured(entry: Entry) -> str:
 def _difference(entry: Entry) -> str:
     if entry.difference is None:
         return NONE
-    return f"{entry.difference:+.2f}" if entry.cell.unit == "%" else f"{entry.difference:+.3g}"
+    apart = _exact(entry.difference)
+    return f"{apart:+.2f}" if entry.cell.unit == "%" else f"{apart:+.3g}"
+
+
+def _exact(value: float) -> float:
+    """The number; what only rounding of floats keeps from 0 is 0."""
+    return 0.0 if abs(value) < _ROUNDING else value
 
 
 def _count(found: Sequence[Entry]) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from robeval.ledger.store import Ledger
+from robeval.reports import measure
 from robeval.values.cell import CellResult
 from robeval.values.interval import of_mean, wilson
 from robeval.values.plan import ModelPlan, Row
@@ -31,14 +32,15 @@ def results(ledger: Ledger, plans: Iterable[ModelPlan]) -> pd.DataFrame:
 
 
 def rows(ledger: Ledger, plans: Iterable[ModelPlan]) -> list[dict[str, Any]]:
-    """The same as dictionaries."""
+    """The same as dictionaries, with what `measure.results` says of attacks and data besides."""
     found: list[dict[str, Any]] = []
     for plan in (plan for plan in plans if plan.source):
         for row in plan.rows:
             cells = [ledger.get(keys[-1]) for keys in row.keys]  # the last cell of a chain has its verdicts
             done = [cell for cell in cells if cell]
             if len(done) == len(cells):
-                found += [_named(plan, row) | numbers for numbers in _numbers(done)]
+                about = _named(plan, row) | measure.settings(row.attacks) | {"content": measure.content(done)}
+                found += [about | numbers for numbers in _numbers(done)]
     return found
 
 

@@ -36,12 +36,13 @@ def findings_as_markdown(found: pd.DataFrame) -> str:
 
 
 def as_markdown(results: pd.DataFrame) -> str:
-    """For each suite the ranking, the table of attacks, and what each attack was."""
-    parts = ["# Leaderboard"]
-    for suite in dict.fromkeys(results.suite):
-        parts += [f"## {suite}", markdown.render(leaderboard.ranking(results, suite))]
-        parts += [markdown.render(leaderboard.attacks(results, suite))]
-        found = leaderboard.distances(results, suite)
-        parts += [markdown.render(found)] if found else []
-        parts += [markdown.render(leaderboard.settings(results, suite))]
-    return "\n\n".join(parts)
+    """The ranking, the table of attacks, and what each attack was, of each suite and of all that is ranked apart."""
+    text = ["# Leaderboard"]
+    for part in leaderboard.parts(results):
+        suite = str(part.suite.iloc[0])
+        text += [f"## {suite}"] if f"## {suite}" not in text else []
+        text += [markdown.render(leaderboard.ranking(part, suite)), markdown.render(leaderboard.attacks(part, suite))]
+        found = leaderboard.distances(part, suite)
+        text += [markdown.render(found)] if found else []
+        text += [markdown.render(leaderboard.settings(part, suite))]
+    return "\n\n".join(text)

@@ -63,7 +63,8 @@ def make_plan(
     """
     problems = Problems()
     problems += _beyond_all_images(suite, samples)
-    suite = replace(suite, chains=tuple(_fitted(chain, suite, samples, problems) for chain in suite.chains))
+    suite, wrong = fitted(suite, samples.dataset, samples.num_classes)
+    problems += wrong
     problems += _wrong_models(models, source, samples, suite)
     raise_together(problems)
 
@@ -163,18 +164,24 @@ def _beyond_all_images(suite: Suite, samples: Samples) -> list[UserError]:
     return problems
 
 
-def _fitted(chain: Chain, suite: Suite, samples: Samples, problems: Problems) -> Chain:
-    """The chain with what depends on the number of classes (losses, targets) filled in."""
+def fitted(suite: Suite, dataset: str, num_classes: int) -> tuple[Suite, list[UserError]]:
+    """The suite with what depends on the number of classes (losses, targets) filled in, and what cannot be."""
+    problems = Problems()
+    chains = tuple(_fitted(chain, suite, dataset, num_classes, problems) for chain in suite.chains)
+    return replace(suite, chains=chains), problems
+
+
+def _fitted(chain: Chain, suite: Suite, dataset: str, num_classes: int, problems: Problems) -> Chain:
     specs = []
     for spec in chain.attacks:
         fit, params = registry.catalog()[spec.use].fit, dict(spec.params)
         if chain.fit_targets and params.get("targets"):
-            params["targets"] = min(params["targets"], samples.num_classes - 1)
+            params["targets"] = min(params["targets"], num_classes - 1)
         if fit:
             try:
-                spec = replace(spec, params=fit(params, samples.num_classes))
+                spec = replace(spec, params=fit(params, num_classes))
             except UserError as error:
-                where = f"{suite.where or suite.id}: attack '{spec.id}' on {samples.dataset}"
+                where = f"{suite.where or suite.id}: attack '{spec.id}' on {dataset}"
                 problems.append(UserError(error.what, where=where, fix=error.fix))
         specs.append(spec)
     return replace(chain, attacks=tuple(specs))

@@ -132,7 +132,7 @@ def test_some_samples_have_the_verdicts_they_have_among_all(tiny, tmp_path):
         assert some["sample"].nunique() == n
         expected = everything[everything["sample"].isin(some["sample"])]
         pd.testing.assert_frame_equal(some.reset_index(drop=True), expected.reset_index(drop=True))
-    assert "test stratified:30:1" in (part / "results.csv").read_text()
+    assert "own:mine.npz stratified:30:1" in (part / "results.csv").read_text()
 
 
 def test_a_file_of_arrays(tiny, refused, tmp_path):

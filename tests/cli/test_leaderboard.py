@@ -4,10 +4,12 @@ import io
 import json
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from records import fill, spec
 
+from robeval import shelf
 from robeval.ledger.store import Ledger
 from robeval.values.threat import ThreatModel
 
@@ -98,6 +100,52 @@ def test_models_with_other_seeds_are_not_ranked_together(robeval, refused, tmp_p
     assert "with the same seed" in refused("compare", "first", "third", "--out", ledger.root)
 
 
+def test_models_on_other_images_of_the_same_name_are_not_ranked_together(robeval, refused, tmp_path):
+    """Nor compared: the samples are others, though their numbers are the same."""
+    ledger = Ledger(tmp_path / "images")
+    for name, content in {"first": "c", "second": "c", "third": "d"}.items():
+        planned = fill(ledger, name, [(spec(), "1000")])
+        if content == "d":
+            made = ledger.get(planned.rows[0].keys[0][0])
+            about = replace(made.cell, slice=replace(made.cell.slice, content=content * 32))
+            ledger.put(replace(made, cell=about))
+            ledger.put_plan(replace(planned, rows=(replace(planned.rows[0], keys=((about.key,),)),)))
+    for form in ("markdown", "html", "terminal"):
+        said = robeval("leaderboard", "--out", ledger.root, "--format", form).out
+        assert form == "html" or said.count("small: digits (test)") == (2 if form == "markdown" else 3)
+    found = pd.read_csv(io.StringIO(robeval("leaderboard", "--out", ledger.root, "--format", "csv").out))
+    assert dict(zip(found.model, found.content.str[0])) == {"first": "c", "second": "c", "third": "d"}
+    assert "no complete worst case on the same samples" in refused("compare", "first", "third", "--out", ledger.root)
+    assert robeval("compare", "first", "second", "--out", ledger.root).code == 0
+
+
+def test_images_of_ones_own_are_named(robeval, tiny, tmp_path):
+    draw = np.random.RandomState(0)
+    np.savez(tmp_path / "my noise.npz", x=np.float32(draw.rand(20, 1, 8, 8)), y=draw.randint(0, 10, 20))
+    said = tiny("--data", tmp_path / "my noise.npz", "--out", tmp_path / "mixed", limit=20)
+    tiny("--out", tmp_path / "mixed", model="other", limit=20)
+    assert "tiny: digits (own:my_noise.npz), linf eps 0.1" in said.out
+    board = (tmp_path / "mixed" / "leaderboard.md").read_text()
+    assert board.count("| 1 | small |") == board.count("| 1 | other |") == 1
+    assert board.count("## tiny") == 1 and board.count("tiny: digits (test)") == 2
+
+
+def test_worst_cases_over_other_attacks_are_not_ranked_together(robeval, refused, tmp_path):
+    """As where a table has run a part of a suite only; clean images are part of every attack."""
+    ledger = Ledger(tmp_path / "editions")
+    fill(ledger, "part", [(spec(), "1000")])
+    fill(ledger, "same", [(CLEAN, "0000"), (spec(), "1100")])
+    fill(ledger, "whole", [(CLEAN, "0000"), (spec(), "1000"), (spec("fgsm", use="fgsm", params={}), "1110")])
+    fill(ledger, "longer", [(spec(params={"steps": 40, "step_size": 0.01}), "1000")])
+    boards = robeval("leaderboard", "--out", ledger.root, "--format", "markdown").out.split("**small:")[1:]
+    models = [{name for name in ("part", "same", "whole", "longer") if f"| {name} |" in board} for board in boards]
+    assert models == [{"longer"}, {"part", "same"}, {"whole"}]
+    assert "no complete worst case" in refused("compare", "part", "whole", "--out", ledger.root)
+    assert robeval("compare", "part", "same", "--out", ledger.root).code == 0
+    said = refused("show", "tradeoff", "--out", ledger.root)
+    assert "cannot stand beside each other" in said and "--model" in said and "--attack" in said
+
+
 def test_robustbenchs_form(robeval, ledger, tmp_path):
     said = robeval("leaderboard", "--out", ledger, "--suite", "small", "--format", "json")
     infos = json.loads(said.out)
@@ -118,6 +166,19 @@ def test_one_method(robeval, ledger):
     assert robeval("leaderboard", "--out", ledger, "--method", "trades", "--format", "csv").out.startswith(
         "status,model"
     )
+
+
+def test_models_trained_into_the_ledger_folder_are_of_their_method(robeval, ledger):
+    folder = ledger / "trained" / "cards"
+    folder.mkdir(parents=True)
+    card = (shelf.names(shelf.CARDS)["trades_digits"]).read_text()
+    (folder / "strong.toml").write_text(card)
+    (folder / "torn.toml").write_text("title = ")
+    said = robeval("leaderboard", "--out", ledger, "--method", "trades", "--format", "csv")
+    assert said.code == 0, said.err
+    assert [line.split(",")[1] for line in said.out.splitlines() if line.startswith("measured")] == ["strong"]
+    infos = json.loads(robeval("leaderboard", "--out", ledger, "--suite", "small", "--format", "json").out)
+    assert "TRADES" in infos["digits"]["Linf"]["strong"]["name"]
 
 
 def test_a_method_has_no_json_and_the_other_forms_are_named(refused, ledger):

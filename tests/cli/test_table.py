@@ -5,6 +5,7 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from robeval.cli.main import COMMANDS
@@ -144,6 +145,22 @@ def test_what_can_be_had_is_computed_once(robeval, own):
     assert "nothing to run: everything that can be measured is in the ledger" in again.err
     plain = robeval("table", "own", "--format", "csv")
     assert (plain.out, plain.err) == (first.out, "")
+
+
+def test_images_of_ones_own_and_another_suite_of_that_name_are_not_the_papers(robeval, own, tiny, home, tmp_path):
+    draw = np.random.RandomState(0)
+    np.savez(tmp_path / "noise.npz", x=np.float32(draw.rand(40, 1, 8, 8)), y=draw.randint(0, 10, 40))
+    file = tmp_path / "tiny.toml"
+    file.write_text((home / "suites" / "tiny.toml").read_text().replace("eps = 0.1", "eps = 0.01"))
+    for words, suite, verdict in (
+        (("--data", tmp_path / "noise.npz"), "tiny", "other images than the suite's"),
+        ((), file, "eps 0.01, not 0.1"),
+    ):
+        tiny(*words, suite=suite)
+        row = shown(robeval("table", "own", "--format", "csv"))["the small one", "pgd"]
+        assert (row["measured"], row["verdict"]) == ("", verdict)
+    tiny()
+    assert shown(robeval("table", "own", "--format", "csv"))["the small one", "pgd"]["verdict"] == "DIFFERS"
 
 
 def test_only_the_attacks_that_are_asked_for_run_and_rows_of_others_stay(robeval, own, tiny):

@@ -103,6 +103,52 @@ def test_what_was_run_with_another_seed_is_not_that_number(tmp_path):
     assert (entry.found.value, entry.verdict) == (75, "equal")
 
 
+def test_the_page_says_of_what_is_not_measured_what_there_is_instead():
+    drawn = table(cell("", notes=("`robeval show gradients` draws it",)))
+    left = table(cell("5", ROBUST, scale="digits"))
+    found = [compare(each, NOTHING, []) for each in (drawn, left)]
+    page = paper_page.page([drawn, left], found, found)
+    assert "No numbers are printed. `robeval show gradients` draws it." in page
+    assert "nothing of it is in the ledger. Its miniature is left out: `robeval table own --scale digits --run`" in page
+
+
+@pytest.mark.parametrize(("unit", "zero"), [("%", "0.00"), ("loss", "0")])
+def test_rounding_of_floats_is_not_shown_as_a_difference(unit, zero):
+    own = cell("0", Ask("delta", finding={"measure": "own"}), unit=unit)
+    row = {"measure": "own", "metric": "delta", "value": -1.11e-16, "low": math.nan, "high": math.nan, "n": 0}
+    shown = paper_table.comparison(table(own), compare(table(own), NOTHING, [row]), "paper", lambda _: "")
+    assert shown.rows[0][3:6] == (zero, f"+{zero}", "equal")
+
+
+SETTING = measure.settings((PGD,)) | {"content": "c" * 32}
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict"),
+    [
+        ({"content": "d" * 32}, "other images than the suite's"),
+        ({"content": None, "split": "train"}, "other images than the suite's"),
+        ({"norm": "l2"}, "norm linf, not l2"),
+        ({"eps": 0.3}, "eps 0.1, not 0.3"),
+        ({"use": "apgd"}, "use pgd, not apgd"),
+        ({"params": "steps=20 step_size=0.02"}, "step_size=0.01, not step_size=0.02"),
+        ({"params": "steps=20 step_size=0.01 start=ball"}, "without start=ball"),
+        ({"params": "steps=20"}, "with step_size=0.01"),
+        ({"select": "any"}, "select final, not any"),
+        ({"restarts": 10}, "restarts 1, not 10"),
+        ({"minimises": "l2"}, "minimises none, not l2"),
+        ({"score": "project"}, "score none, not project"),
+        ({"eot": 4}, "eot 1, not 4"),
+    ],
+)
+def test_other_images_or_another_attack_of_that_name_is_not_that_number(results, other, verdict):
+    wanted = {key: value for key, value in (SETTING | other).items() if value is not None}
+    (entry,) = compare(table(cell("60", ROBUST)), results, [], setting=lambda ask: wanted)
+    assert (entry.found, entry.verdict, entry.difference) == (None, verdict, None)
+    (own,) = compare(table(cell("60", ROBUST)), results, [], setting=lambda ask: SETTING)
+    assert own.verdict == "equal"
+
+
 def test_what_is_not_finished_has_no_number(tmp_path):
     ledger = Ledger(tmp_path)
     fill(ledger, "net", [(CLEAN, "0000"), (PGD, None)])

@@ -50,3 +50,54 @@ def test_the_name_of_a_column_of_numbers_is_folded_and_takes_no_room_from_them()
     row = ("natural_digits", "trades_digits", "95.00", "80.00 [58.4,91.9]", "20", "84.21 [62.4,94.5]")
     said = screen(Table("A table", header, (row,)), 92)
     assert all(said.count(each) == 1 for each in row), said
+
+
+def words(table):
+    return [word for row in (table.header, *table.rows) for cell in row for word in cell.split()]
+
+
+def compared():
+    """As `robeval compare` prints two models with names of 22 letters."""
+    one, other = "mini_adversarial_digits", "mini_regularised_digit"
+    header = (
+        "suite", "threat model", "n", one, other, f"only {one}", f"only {other}",
+        "difference [95 % CI]", "p", "verdict",
+    )  # fmt: skip
+    row = (
+        "whitebox_digits_linf", "digits (test), linf 0.1875", "602", "48.50", "52.82", "116", "142",
+        "-4.32 [-9.5,+1.0]", "0.0042", "no significant difference",
+    )  # fmt: skip
+    return Table(f"{one} against {other}", header, (row,))
+
+
+def board():
+    """As `robeval leaderboard` prints fifteen models."""
+    models = [f"mini_method{place:02}_digits" for place in range(15)]
+    rows = [
+        (name, *(f"{place}{digit}.50 [44.5,{place}2.5]" for place in range(15)))
+        for name, digit in (("pgd", 1), ("apgd", 2))
+    ]
+    return Table("a board", ("attack", *models), (*rows, ("worst case", *("100.00 [99.4,100.0]",) * 15)))
+
+
+def noted():
+    """As a paper's table has verdicts and footnotes."""
+    header = ("row", "cell", "published", "measured", "diff.", "", "measured", "diff.", "", "n", "notes")
+    row = ("Samangouei et al. 2018", "robust %", "55.00", *READING, *READING, "602", "[9][8][10][11][12]")
+    return Table("a table", header, (row, ("", "natural %", "", *row[3:])))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+@pytest.mark.parametrize("made", [compared, board, noted])
+def test_no_cell_is_cut_and_no_word_broken(made, width):
+    table = made()
+    said = screen(table, width)
+    assert max(map(len, said.splitlines())) <= width
+    found = said.replace("][", "] [").split()
+    lost = [word for word in words(table) for each in word.replace("][", "] [").split() if each not in found]
+    assert lost == []
+    assert said.count(table.rows[0][0]) >= 1 + (width < 100), "each block says what its rows are"
+
+
+def test_a_verdict_is_whole():
+    assert screen(noted(), 150).count("published only") == 4

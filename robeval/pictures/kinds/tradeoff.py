@@ -31,7 +31,7 @@ def tradeoff(records: Records, *, attack: str = WORST_CASE) -> Scatter:
     if not done:
         fix = "Finish them: `robeval run` goes on where it was stopped."
         raise UserError("no model is complete", where=f"ledger {records.ledger.root}", fix=fix)
-    together(done, _kind, "--suite, --dataset, --split, --n or --seed")
+    together(done, _kind, "--suite, --dataset, --split, --n or --seed, with --model, or by one attack with --attack")
     points = tuple(_point(row) for row in done)
     first = done[0]
     ball = f"{NORMS[first['norm']]} ε = {first['eps']:.4g}"
