@@ -14,6 +14,7 @@ from robeval.ops.microbatch import Microbatches
 from robeval.ops.noise import Noise
 from robeval.ops.problem import Problem
 from robeval.train.augment import augment
+from robeval.train.images import Images
 from robeval.train.keeper import Keeper
 from robeval.train.log import Epoch
 from robeval.train.modes import eval_mode, weights_of
@@ -40,15 +41,14 @@ class Job:
 
     Attributes:
         net: the network with its input layer, as the method sees it.
-        x, y: all training images, float32 (n, c, h, w), and classes, int64 (n,), on the device.
+        images: all training images and their classes.
         learnt, held: indices of the images that are learnt from and of those held out, int64.
         glance: is shown, now and then, which share of the training is done, and the epoch so far.
     """
 
     recipe: Recipe
     net: nn.Module
-    x: Tensor
-    y: Tensor
+    images: Images
     learnt: Tensor
     held: Tensor
     keeper: Keeper
@@ -66,8 +66,7 @@ def epochs(job: Job, state: State) -> Iterator[Epoch]:
         epoch = _so_far(job, state)
         if len(job.held):
             with weights_of(state.network, state.average) if state.average else nullcontext():
-                held = job.held
-                found = validate(job.recipe, job.net, job.x[held], job.y[held], held)
+                found = validate(job.recipe, job.net, job.images, job.held)
             epoch = replace(epoch, validation_accuracy=found[0], validation_robust_accuracy=found[1])
         state.end_epoch(epoch, keep_best=bool(len(job.held)))
         yield epoch
@@ -95,7 +94,7 @@ def _learn_epoch(job: Job, state: State) -> None:
 def _learn(job: Job, state: State, rows: Tensor) -> None:
     """The steps on one batch."""
     recipe, settings, net = job.recipe, job.recipe.settings, job.net
-    x, y = job.x[rows], job.y[rows]
+    x, y = job.images[rows]
     x = augment(x, settings, Noise(settings.seed, "augment", state.epoch, rows.numpy(), x.device))
     if settings.channels_last or settings.precision == "bfloat16":
         x = x.contiguous(memory_format=torch.channels_last)

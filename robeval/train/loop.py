@@ -12,6 +12,7 @@ from robeval.datasets.registry import Samples
 from robeval.errors import UserError
 from robeval.train import augment, log
 from robeval.train.epochs import DivergedError, Glance, Job, epochs
+from robeval.train.images import Images
 from robeval.train.keeper import Keeper, identity
 from robeval.train.log import Epoch
 from robeval.train.modes import Mixed, threads, weights_of
@@ -106,10 +107,10 @@ def _begin(
     settings, where = recipe.settings, card.where or card.id
     network = build(card.network.arch, card.network.params, samples.shape, samples.num_classes, where)
     net = _prepared(with_input(network, card.input, samples.shape[0], where), settings, device)
-    x, y = (tensor.to(device) for tensor in samples.slice(0, len(samples)))
     state = State(network, optimiser(settings, net), device)
     state.average = clone(network.state_dict()) if settings.ema else {}
-    return Job(recipe, net, x, y, *hold_out(recipe, len(samples)), keeper, glance, where), state
+    held_out = hold_out(recipe, len(samples))
+    return Job(recipe, net, Images(samples, device), *held_out, keeper, glance, where), state
 
 
 def unfinished(card: ModelCard, out: Path) -> bool:

@@ -2,16 +2,21 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 from trainings import CARD, CPU, RECIPE, STILL, trained
 
 from robeval.attacks.pgd import pgd
+from robeval.datasets.registry import Samples
 from robeval.errors import UserError
 from robeval.ops.microbatch import Microbatches
 from robeval.ops.noise import Noise
 from robeval.ops.problem import Problem
+from robeval.train import images
+from robeval.train import validate as validating
+from robeval.train.images import Images
 from robeval.train.log import Epoch
 from robeval.train.loop import train
 from robeval.train.modes import Mixed
@@ -100,13 +105,32 @@ def test_validation_is_under_the_attack_pgd(some, norm, steps):
     eps = {"linf": 0.12, "l2": 0.8}[norm]
     recipe = read(replace(CARD, training=RECIPE | {"norm": norm, "eps": eps, "validation_steps": steps}), 100)
     x, y = some.slice(0, 100)
-    clean, robust = validate(recipe, net, x, y, torch.arange(100))
+    clean, robust = validate(recipe, net, Images(some, CPU), torch.arange(100))
     noise = Noise(recipe.settings.seed, "validation", 0, range(100))
     problem = Problem(Microbatches(net, 40), x, y, recipe.threat, noise)
     adv = pgd(problem, steps=steps, step_size=2.5 * eps / steps, clip_start=True)
     right = [(problem.logits(each).argmax(dim=1) == y).double().mean().item() for each in (x, adv)]
     assert [clean, robust] == right
     assert robust < 0.7 < clean
+
+
+def test_images_that_do_not_fit_on_the_device_are_brought_there_batch_by_batch(some, tmp_path, monkeypatch):
+    once = trained(some, tmp_path / "kept", validation=0.25)
+    asked = []
+
+    def slices(self, start, stop, slice=Samples.slice):
+        asked.append(stop - start)
+        return slice(self, start, stop)
+
+    monkeypatch.setattr(images, "ROOM", 4 * 100 * 64 - 1)  # a byte too few
+    monkeypatch.setattr(Samples, "slice", slices)
+    monkeypatch.setattr(validating, "PARTS", 1)
+    again = trained(some, tmp_path / "read", validation=0.25)
+    assert max(asked) == RECIPE["batch_size"]
+    assert once.read_text() == again.read_text()  # the card has the checksum of the weights
+    logs = [pd.read_csv(next((tmp_path / name / "logs").glob("*.csv"))) for name in ("kept", "read")]
+    columns = ["loss", "accuracy", "validation_accuracy", "validation_robust_accuracy"]
+    pd.testing.assert_frame_equal(logs[0][columns], logs[1][columns], check_exact=True)
 
 
 def test_validation_of_a_method_without_a_ball_is_clean(some, tmp_path):
