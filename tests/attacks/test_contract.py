@@ -249,7 +249,7 @@ def test_slices_of_1_and_7_and_all_give_the_same_verdicts(name, norm, select):
     n = len(x)
     model_ = Microbatches(model, ROWS)
     whole = run_cell(the_cell(name, norm, n, select=select, restarts=2), model_, x, y)
-    for size in (1, 7):
+    for size in (1, 7) if select == "any" else (7,):  # where any iterate counts, each has to be the same
         parts = []
         for start in range(0, n, size):
             stop = min(start + size, n)

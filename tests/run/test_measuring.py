@@ -122,7 +122,7 @@ def test_a_module_on_ones_own_images():
     assert set(found.table["at"]) == {"clean", "adversarial"}
     assert len(found.samples) == 30
     assert (found.samples.adversarial <= found.samples.clean + 1e-6).all()
-    assert "margin: Linear on data (test), eps=0.1" in found.to_markdown()
+    assert "margin: Linear on data (own:arrays), eps=0.1" in found.to_markdown()
 
 
 def test_two_models_are_two_answers(tmp_path):

@@ -20,6 +20,8 @@ BUILT = (
     "torch._utils _rebuild_parameter_with_state",
     "torch device",
 )
+# Whose names may stand in a file at all: types of numbers and storages are named without being called.
+PACKAGES = ("torch", "collections", "_codecs", "builtins", "__builtin__")
 LISTS = ("torch Size", "_codecs encode")  # the latter is how bytes are written
 FILLED = (*LISTS, "collections OrderedDict", "collections Counter", "builtins set", "__builtin__ set")
 # What makes tensors that no network here takes, and of which kind they are.
@@ -50,6 +52,12 @@ class Foresight(Machine):
     def __init__(self, size: int) -> None:
         super().__init__(self._made, self._stored, lambda name: name == PARAMETER)
         self.left, self.copied, self.storages = size, 0, set[str]()
+
+    def push(self, value: object) -> None:
+        """Put a value on the stack, unless it is another package's class or function."""
+        if isinstance(value, Name) and value.text.replace(" ", ".").split(".")[0] not in PACKAGES:
+            raise RefusedError(value.text)
+        super().push(value)
 
     def fill(self, attributes: object) -> None:
         """The attributes of an OrderedDict."""
