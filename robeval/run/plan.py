@@ -203,6 +203,9 @@ def _misfits(model: LoadedModel, samples: Samples) -> list[UserError]:
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         found = f"its output for {len(x)} images is {got}, expected logits of shape {shape}"
         return [UserError(found, where=where, fix=f"{samples.dataset} has {samples.num_classes} classes.")]
+    if logits.dtype != torch.float32:
+        found = f"its logits are of type {str(logits.dtype).removeprefix('torch.')}, expected float32"
+        return [UserError(found, where=where, fix="Let the model end in `.float()`.")]
     if not logits.isfinite().all():
         fix = "Check its weights and input normalisation."
         return [UserError("its logits for the first images are NaN or infinite", where=where, fix=fix)]

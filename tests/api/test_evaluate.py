@@ -306,6 +306,10 @@ def zeros(*shape):
         (Fails(zeros(3)), r"model 'Fails': its output for 2 images is \(2, 3\), expected logits of shape \(2, 10\)"),
         (Fails(zeros(10, 8, 8)), r"model 'Fails': its output for 2 images is \(2, 10, 8, 8\)"),
         (Fails(lambda x: (x, x)), "model 'Fails': its output for 2 images is tuple"),
+        (
+            Fails(lambda x: torch.zeros(len(x), 10, dtype=torch.float64)),
+            "model 'Fails': its logits are of type float64, expected float32",
+        ),
         (nn.Conv2d(3, 10, 8), r"model 'Conv2d': it cannot take images of shape \(2, 1, 8, 8\)"),
         (nn.Linear(5, 10), r"model 'Linear': it cannot take images of shape \(2, 1, 8, 8\)"),
     ],
