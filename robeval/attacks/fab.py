@@ -46,7 +46,7 @@ def fab(
     taken as 0.3 (linf), 1 (l2) or 5 (l1), as in the authors' code. Our own: the final search of Algorithm 1, towards
     the image, is by secants and one plane, and a step that rounding would keep from crossing the boundary is
     lengthened.
-    Measured: never nearer than the exact least distance, and at most 1.25 times as far on a linear model, 3 times on a
+    Measured: never nearer than the exact least distance, and at most 1.3 times as far on a linear model, 3 times on a
     network of 5 hidden units; exact on a linear model of two classes.
     Cost: per step 2 forwards and a backward for each class; 7 forwards and 1 backward besides.
 

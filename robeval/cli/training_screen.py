@@ -1,5 +1,6 @@
-"""What a training looks like while it goes on: a live bar on a terminal, and a line for each epoch."""
+"""What a training looks like: a line for each epoch, and within one a live bar, or a line a minute off a terminal."""
 
+import time
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -7,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from robeval.train.log import Epoch
+
+PAUSE = 60.0  # seconds between two lines within an epoch
 
 
 class TrainingScreen(AbstractContextManager["TrainingScreen"]):
@@ -25,6 +28,8 @@ class TrainingScreen(AbstractContextManager["TrainingScreen"]):
             disable=not console.is_terminal,
         )
         self._task = self._live.add_task("starting", total=1.0)
+        self._begun: tuple[float, float] | None = None  # when it was first looked at, and the share done then
+        self._said = time.monotonic()
 
     def __enter__(self) -> "TrainingScreen":
         self._live.start()
@@ -43,6 +48,17 @@ class TrainingScreen(AbstractContextManager["TrainingScreen"]):
     def glance(self, share: float, epoch: Epoch) -> None:
         """An epoch goes on."""
         self._live.update(self._task, completed=share, description=line(epoch))
+        now = time.monotonic()
+        self._begun = self._begun or (now, share)
+        if not self._console.is_terminal and now - self._said >= PAUSE:
+            self._said = now
+            text = f"{self._name}: in {line(epoch)}{_left(now - self._begun[0], share - self._begun[1], 1 - share)}"
+            self._console.print(text, markup=False, soft_wrap=True)
+
+
+def _left(seconds: float, done: float, rest: float) -> str:
+    """About how long the rest takes; nothing where too little is done to tell."""
+    return f", about {seconds * rest / done / 60:.0f} min left" if done > 0 else ""
 
 
 def line(epoch: Epoch) -> str:

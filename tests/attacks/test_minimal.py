@@ -25,11 +25,11 @@ KINDS = {"linear": linear_distance, "network": relu_distance}
 FACTORS = {
     "carlini_wagner": (2, 8, 1.3),
     "deepfool": (1.03, 4, 1.03),
-    "fab": (1.25, 3, 1.001),
+    "fab": (1.3, 3, 1.001),
     "fab_targeted": (1.001, 3, 1.001),
     "hop_skip_jump": (2.5, 20, 1.5),
     "lbfgs": (3, 4, 1.1),
-    "mifgsm_search": (1.3, 13, 1.2),
+    "mifgsm_search": (1.3, 15, 1.2),
 }
 # And how much more than that: lengths below which they do not look, C&W's last tau and DeepFool's shortest step.
 MORE = {"carlini_wagner": 1.3 / 256, "deepfool": 1.03e-4}
