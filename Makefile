@@ -2,7 +2,7 @@
 #   make demo   attack the three shipped digit models and print the table
 #   make tables measure the papers' tables in miniature, and write docs/results/papers.md
 #   make tables-data  measure what there are data and weights for, into the same ledger; then make tables
-#   make miniature   train the papers' methods in miniature, and write docs/results/miniature.md (half an hour)
+#   make miniature   train the papers' methods in miniature, and write docs/results/miniature.md (18 minutes of 2 cores)
 #   make test   run the linter, the type checker, the import contracts and the tests
 
 PYTHON ?= python3
