@@ -57,8 +57,7 @@ def train(
         listen: is told of each epoch that is over.
         glance: is told which share of the training is done and what its epoch came to so far, now and then.
         restart: begins anew where an unfinished training would go on.
-        pause: seconds between two savings, at least; saving takes no more than a twentieth of the time. 0 saves after
-            every batch.
+        pause: seconds between two savings, at least, which take a twentieth of the time at most; 0: after every batch.
 
     Raises:
         DivergedError: the loss or a weight is not finite. The weights after the last epoch before are `<id>_last`.

@@ -106,6 +106,14 @@ def _read(path: Path) -> ModelCard:
     return of(shelf.read_toml(path), path.stem, str(path))
 
 
+def _split(network: object) -> tuple[object, dict[str, Any]]:
+    """The section with the family's name alone, and the keywords of the family."""
+    if not isinstance(network, dict):
+        return network, {}
+    named = {key: value for key, value in network.items() if key == "arch"}
+    return named, {key: value for key, value in network.items() if key != "arch"}
+
+
 def of(keys: Mapping[str, Any], id: str, where: str) -> ModelCard:
     """The card that has these keys and sections.
 
@@ -123,20 +131,16 @@ def of(keys: Mapping[str, Any], id: str, where: str) -> ModelCard:
         return None if wrong else make(**keywords)
 
     training = top["training"] or {}
-    network, params = top.get("network"), {}
-    if isinstance(network, dict):
-        params = {key: value for key, value in network.items() if key != "arch"}
-        network = {key: value for key, value in network.items() if key == "arch"}
+    network, params = _split(top.get("network"))
     arch = part(_network, network, "[network]")
     threat = part(_threat, top["threat"], "[threat]")
     input_ = part(_input, top["input"] or {}, "[input]")
     checkpoint = part(_checkpoint, top["checkpoint"], "[checkpoint]")
 
     def numbers(name: str) -> tuple[Published, ...]:
-        given = top[name] if isinstance(top[name], tuple) else ()
-        return tuple(part(_published, each, f"[[{name}]]") for each in given)
+        return tuple(part(_published, each, f"[[{name}]]") for each in (top[name] if type(top[name]) is tuple else ()))
 
-    published, measured = numbers("published"), numbers("measured")
+    published, measured = map(numbers, ("published", "measured"))
     problems += _wrong_values(params, f"{where}: [network]") + _wrong_values(training, f"{where}: [training]")
     problems += _wrong_threat(threat, f"{where}: [threat]")
     problems += _wrong_input(input_, f"{where}: [input]") + _wrong_checkpoint(checkpoint, f"{where}: [checkpoint]")
