@@ -1,6 +1,7 @@
 """Commands that are the entries of a catalog, the keywords of their functions as options: measures and pictures."""
 
 import tomllib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -31,7 +32,7 @@ class Entry(Protocol):
         """What it does, in a line."""
 
 
-class Entries(click.Group):
+class Entries(click.Group, ABC):
     """A group whose commands are the entries of a catalog.
 
     Attributes:
@@ -40,13 +41,13 @@ class Entries(click.Group):
 
     kind = ""
 
+    @abstractmethod
     def entries(self) -> Mapping[str, Entry]:
         """Those of the catalog that are commands here."""
-        raise NotImplementedError
 
+    @abstractmethod
     def made(self, entry: Any) -> click.Command:
         """The command of one of them."""
-        raise NotImplementedError
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names, and those of groups inside."""

@@ -27,13 +27,12 @@ class _Measures(keywords.Entries):
     """Its commands are the measures but those of theory, which are commands of `theory`."""
 
     kind = "measure"
+    theory = False
 
     def entries(self) -> "Mapping[str, Entry]":
         from robeval.measures.registry import catalog
 
         return {name: entry for name, entry in catalog().items() if (entry.about == "theory") == self.theory}
-
-    theory = False
 
     def made(self, entry: "Entry") -> click.Command:
         return keywords.command(entry, _measure, _COMMON[entry.about])

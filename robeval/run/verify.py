@@ -97,11 +97,12 @@ def _images(samples: Samples) -> Check:
 def _range(module: nn.Module, x: Tensor, y: Tensor) -> tuple[str, str]:
     """Whether the network is right far more often about images in another range than about those in [0, 1]."""
     mean, std = x.mean(dim=(0, 2, 3), keepdim=True), x.std(dim=(0, 2, 3), keepdim=True).clamp_min(1e-6)
-    broken = int((~_logits(module, x, BATCH).isfinite()).any(dim=1).sum())
-    if broken:
+    usual = _logits(module, x, BATCH)
+    if broken := int((~usual.isfinite()).any(dim=1).sum()):
         return "FAIL", f"the logits of {broken} of {len(x)} images in [0, 1] are NaN or infinite"
-    ranges = {"[0, 1]": x, "[0, 255]": 255 * x, "[-1, 1]": 2 * x - 1, "mean 0 and deviation 1": (x - mean) / std}
-    right = {name: int((_logits(module, each, BATCH).argmax(dim=1) == y).sum()) for name, each in ranges.items()}
+    others = {"[0, 255]": 255 * x, "[-1, 1]": 2 * x - 1, "mean 0 and deviation 1": (x - mean) / std}
+    logits = {"[0, 1]": usual} | {name: _logits(module, each, BATCH) for name, each in others.items()}
+    right = {name: int((found.argmax(dim=1) == y).sum()) for name, found in logits.items()}
     best = max(right, key=lambda name: right[name])  # the first of equals
     chance = SURE * (0.5 * len(x)) ** 0.5  # of a difference between two counts, at its widest
     if right[best] - right["[0, 1]"] <= chance:
