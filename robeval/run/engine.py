@@ -17,7 +17,7 @@ from robeval.ops.problem import Problem
 from robeval.run.judge import Judgement, judge
 from robeval.run.select import Selector, selector
 from robeval.values.attack import AttackSpec
-from robeval.values.cell import Cell, Verdicts
+from robeval.values.cell import NO_CLASS, Cell, Verdicts
 from robeval.values.threat import ThreatModel
 
 
@@ -179,7 +179,8 @@ class _Sheet:
         self.samples, self.y, self.clean = samples, y, clean
         self.broken, self.predicted = clean != y, clean.clone()
         self.distance = torch.where(self.broken, 0.0, torch.nan)
-        self.attacked, self.escaped, self.nonfinite = (torch.zeros_like(self.broken) for _ in range(3))
+        self.attacked, self.escaped = torch.zeros_like(self.broken), torch.zeros_like(self.broken)
+        self.nonfinite = clean == NO_CLASS if before is None else torch.zeros_like(self.broken)
         self.forwards, self.backwards = torch.zeros_like(y), torch.zeros_like(y)
         if before is not None:
             self.broken |= torch.tensor(before.broken, device=y.device)
@@ -221,19 +222,21 @@ class _Sheet:
 def _clean(cell: Cell, model: Microbatches, x: Tensor, y: Tensor, samples: Tensor) -> Tensor:
     """The classes given to the clean images, int64 (n,); a chain's first cell decides for all of it.
 
+    An image whose logits are NaN or infinite is given none, and so is misclassified without any attack.
+
     Raises:
-        CellError: a clean image has pixels outside [0, 1], or logits that are NaN or infinite.
+        CellError: a clean image has pixels outside [0, 1].
     """
     clean = judge(model, x, y, x, cell.attack.threat)
-    for rows, what in ((clean.nonfinite, "has logits that are NaN or infinite"), (clean.escaped, "is not in [0, 1]")):
-        if rows.any():
-            first = int(samples[int(rows.nonzero()[0])])
-            raise CellError(
-                f"clean sample {first} of {cell.slice.dataset} {what} ({int(rows.sum())} of {len(rows)} samples)",
-                where=f"model '{cell.model}'",
-                fix="Check the model's weights and input normalisation; no robustness can be measured on it.",
-            )
-    return clean.predicted
+    if clean.escaped.any():
+        first = int(samples[int(clean.escaped.nonzero()[0])])
+        raise CellError(
+            f"clean sample {first} of {cell.slice.dataset} is not in [0, 1] "
+            f"({int(clean.escaped.sum())} of {len(x)} samples)",
+            where=f"model '{cell.model}'",
+            fix="Scale the images to [0, 1]; what the model wants instead belongs into its input layer.",
+        )
+    return clean.predicted.masked_fill(clean.nonfinite, NO_CLASS)
 
 
 def _confirmed(model: Microbatches, threat: ThreatModel, problem: Problem, rows: Tensor, points: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from robeval.values.attack import AttackSpec
 from robeval.values.digest import digest, plain
 
+NO_CLASS = -1  # what an image whose logits are NaN or infinite is classified as
+
 
 @dataclass(frozen=True, slots=True)
 class DataSlice:
@@ -54,14 +56,14 @@ class Verdicts:
     Attributes:
         sample: index in the split, int64.
         label: the true class, int16.
-        clean_predicted: the class given to the clean image, int16.
+        clean_predicted: the class given to the clean image, int16; NO_CLASS where its logits are NaN or infinite.
         predicted: the class given to the judged image, int16 (that of the clean image if not attacked).
         broken: wrong on the clean image, or under this attack or one before it in its chain.
         attacked: whether the attack was tried at all (misclassified samples are not attacked).
         distance: norm of the perturbation that broke it, float32; 0 if wrong when clean, NaN if robust. For a
             minimal-distance attack that of the nearest misclassified image it found, be it in the ball or not.
         escaped: the candidate left the ball or the pixel box, so it did not count.
-        nonfinite: the candidate, its logits or a gradient on the way was NaN or infinite.
+        nonfinite: the candidate, its logits, those of the clean image or a gradient on the way was NaN or infinite.
         queries: forward passes that the attack made, int32.
         backwards: backward passes that it made, int32.
     """

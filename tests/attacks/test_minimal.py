@@ -24,9 +24,9 @@ KINDS = {"linear": linear_distance, "network": relu_distance}
 # is misled by a kink may end at a far boundary of the network, in whatever number of steps.
 FACTORS = {
     "carlini_wagner": (2, 8, 1.3),
-    "deepfool": (1.03, 4, 1.03),
-    "fab": (1.3, 3, 1.001),
-    "fab_targeted": (1.001, 3, 1.001),
+    "deepfool": (1.0201, 4, 1.0201),
+    "fab": (1.0001, 3, 1.0001),
+    "fab_targeted": (1.0001, 3, 1.0001),
     "hop_skip_jump": (2.5, 20, 1.5),
     "lbfgs": (3, 4, 1.1),
     "mifgsm_search": (1.3, 15, 1.2),
