@@ -262,18 +262,15 @@ def test_a_network_of_full_size_is_not_trained_by_the_table(robeval, grown):
     assert re.fullmatch(r"days; `robeval train grown --out runs.trained` trains this one", row["missing"])
 
 
-def test_a_network_of_full_size_that_was_trained_into_the_ledger_folder_is_measured(robeval, grown):
-    assert robeval("train", "grown", "--out", "runs/trained", "--device", "cpu").code == 0
+def test_a_network_of_full_size_is_that_of_the_ledger_folder_if_it_was_trained_by_just_the_recipe(robeval, grown):
+    training = "train", "grown", "--out", "runs/trained", "--device", "cpu"
+    assert robeval(*training, "--epochs", "2").code == 0
+    other = robeval("table", "own", "--format", "csv")
+    assert "`robeval train grown --out runs" in shown(other)["nobody's", "pgd"]["missing"]
+    assert robeval(*training).code == 0
     found = robeval("table", "own", "--run", "--format", "csv", *BRIEF)
     assert "not trained here" not in found.err
     assert float(shown(found)["nobody's", "pgd"]["measured"]) >= 0
-
-
-def test_a_network_by_another_recipe_is_not_that_of_the_paper(robeval, grown):
-    assert robeval("train", "grown", "--epochs", "2", "--out", "runs/trained", "--device", "cpu").code == 0
-    found = robeval("table", "own", "--run", "--format", "csv", *BRIEF)
-    assert "not trained here: grown" in found.err
-    assert shown(found)["nobody's", "pgd"]["verdict"] == "published only"
 
 
 def test_a_network_of_full_size_is_found_in_the_users_folder(robeval, grown, home):
