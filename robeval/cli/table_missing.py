@@ -17,7 +17,7 @@ class Missing:
         self._table, self._scale, self._out = table, options.scale, options.out
         self._seed = f" --seed {options.seed}" if options.seed else ""
         self._roots = datasets.data_roots(options.data_root)
-        self._models = Models(table, options.out)
+        self._models = Models(table, options.out, options.data_root)
         self._answers: dict[tuple[str, str], str] = {}
 
     def __call__(self, entry: Entry) -> str:
@@ -58,6 +58,9 @@ class Missing:
 
     def _model(self, name: str, needs: str) -> str:
         key = f"model {name}", needs
+        if key not in self._answers and self._models.is_large(name):
+            what = needs or "not trained here"
+            self._answers[key] = f"{what}; `{self._models.command(name)}` trains this one"
         if key not in self._answers:
             try:
                 due = self._models.is_due(name)

@@ -25,10 +25,11 @@ from robeval.values.suite import Suite
 def work(table: PaperTable, options: Options, console: Console) -> int:
     """Train, run and measure what the table wants and can have; the number of cells that failed.
 
-    Says beforehand what it costs, and what it cannot have.
+    Says beforehand what it costs, and what it cannot have. Networks of full size are not trained: what would, and how
+    long it takes, is said.
     """
     asks = table.asks(options.scale)
-    models, device = Models(table, options.out), choose_device(options.device)
+    models, device = Models(table, options.out, options.data_root), choose_device(options.device)
     lost = _train(models, asks, device, console)
     asks = [ask for ask in asks if not {ask.model, ask.source} & lost]
     jobs = _jobs(table, models, (ask for ask in asks if not ask.finding), options, console)
@@ -40,9 +41,13 @@ def work(table: PaperTable, options: Options, console: Console) -> int:
 
 
 def _train(models: Models, asks: Iterable[Ask], device: torch.device, console: Console) -> set[str]:
-    """Train what is missing; the names of the models that cannot be had."""
+    """Train what is missing and small; the names of the models that cannot be had."""
     due, lost = [], set()
     for name in dict.fromkeys(name for ask in asks for name in (ask.model, ask.source) if name):
+        if models.is_large(name):
+            lost.add(name)
+            _say(console, _offer(models, name, device))
+            continue
         try:
             due += [name] if models.is_due(name) else []
         except UserError as error:
@@ -59,6 +64,16 @@ def _train(models: Models, asks: Iterable[Ask], device: torch.device, console: C
             lost.add(name)
             _say(console, f"left out: {in_one_line(error)}")
     return lost
+
+
+def _offer(models: Models, name: str, device: torch.device) -> str:
+    """What trains a network of full size, and about how long that takes."""
+    command = models.command(name)
+    try:
+        cost = f"in about {estimate.in_words(models.seconds(name, device))} on {device}"
+    except UserError as error:
+        cost = f"once there is what it needs: {in_one_line(error)}"
+    return f"not trained here: {name}; `{command}` does it, {cost}"
 
 
 def _jobs(table: PaperTable, models: Models, asks: Iterable[Ask], options: Options, console: Console) -> list[api.Job]:

@@ -60,7 +60,8 @@ class Entry:
 
 Whole = Callable[[Ask], Mapping[str, Any]]
 Setting = Callable[[Ask], Mapping[str, Any]]
-IMAGES = ("content", "dataset", "split")  # of a row of `measure.results`: what its cells were taken of
+IMAGES = ("content", "dataset", "split")  # of a row: what it was taken of
+OTHERS = {"reference": "compared with other images", "attacks": "other attacks than the suite's"}
 
 
 def compare(
@@ -79,7 +80,8 @@ def compare(
         rows: of its measures, as `findings.rows` gives them, and of its transfers (`transfer.rows`).
         whole: all that a row of a measure must say, parameters with their defaults: a `finding` leaves those out.
         seed: of the attacks; what was run with another is not taken, and its verdict says so.
-        setting: what a row of `results` must say of its data and attack to be the number; the same holds.
+        setting: what a row of `results`, or of a measure (`content`, `reference`, `attacks`), must say of its data
+            and attacks to be the number; the same holds. Asked only where there is a row that says all else.
     """
     known = {(row["suite"], row["model"], row["attack"]): row for row in results.to_dict("records")}
     ledger, entries = _Ledger(known, rows, whole, seed, setting), []
@@ -103,13 +105,33 @@ class _Ledger:
     setting: Setting
 
     def refused(self, ask: Ask) -> str | None:
-        """Why the row of an attack is not the number; empty if it is, None if there is no row."""
+        """Why the row of an attack or measure is not the number; empty if it is, None if there is no row."""
+        if ask.finding:
+            fits = lookup.fitting(self.rows, self.wanted(ask))
+            return _apart_from(fits[0], self.setting(ask)) if fits else None
         row = self.known.get((ask.group, ask.model, ask.attack))
         if row is None or row["status"] != "complete":
             return None if row is None else str(row["status"])
         if row["seed"] != self.seed:
             return f"seed {row['seed']}, not {self.seed}"
         return _apart_from(row, self.setting(ask))
+
+    def wanted(self, ask: Ask) -> dict[str, Any]:
+        """What a row of a measure or transfer must say, but for its data and attacks."""
+        moved = {
+            "measure": "transfer", "at": transfer.ALL, "suite": ask.suite, "attack": ask.attack, "source": ask.source,
+            "seed": self.seed,
+        }  # fmt: skip
+        about = self.whole(ask) if ask.finding else moved
+        return {"metric": ask.metric, **about} | ({"model": ask.model} if ask.model else {})
+
+    def row(self, ask: Ask) -> lookup.Row | None:
+        """That of a measure or transfer."""
+        if not ask.finding:
+            return None if self.refused(ask) else lookup.find(self.rows, self.wanted(ask))
+        wanted = self.wanted(ask)
+        setting = self.setting(ask) if lookup.fitting(self.rows, wanted) else {}
+        return lookup.find(self.rows, {**wanted, **setting})
 
 
 def _look_up(ask: Ask, cell: PaperCell, ledger: _Ledger) -> Found | None:
@@ -132,11 +154,7 @@ def _accuracy(ask: Ask, ledger: _Ledger) -> Found | None:
 
 def _measured(ask: Ask, cell: PaperCell, ledger: _Ledger) -> Found | None:
     """What was measured otherwise; shares of a column in percent are shown in percent."""
-    moved = {"measure": "transfer", "at": transfer.ALL, "suite": ask.suite, "attack": ask.attack, "source": ask.source}
-    if not ask.finding and ledger.refused(ask):
-        return None
-    about = ledger.whole(ask) if ask.finding else {**moved, "seed": ledger.seed}
-    row = lookup.find(ledger.rows, {"metric": ask.metric, **about} | ({"model": ask.model} if ask.model else {}))
+    row = ledger.row(ask)
     if row is None or (value := lookup.number(row.get("value"))) is None:
         return None
     low, high = (lookup.number(row.get(key)) for key in ("low", "high"))
@@ -151,7 +169,9 @@ def _apart_from(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         if row[key] == value:
             continue
         if key in IMAGES:
-            return "other images than the suite's"
+            return f"other images than the {'suite' if row['suite'] else 'data set'}'s"
+        if key in OTHERS:
+            return OTHERS[key]
         if key != "params":
             return f"{key} {_spelt(row[key])}, not {_spelt(value)}"
         has, asked = str(row[key]).split(), str(value).split()

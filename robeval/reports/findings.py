@@ -8,7 +8,9 @@ import pandas as pd
 
 from robeval.ledger.answers import settings
 from robeval.ledger.store import Ledger
-from robeval.values.measurement import AT_MOST, Finding, Measured
+from robeval.values.attack import AttackSpec
+from robeval.values.digest import digest
+from robeval.values.measurement import AT_MOST, Finding, Measured, Question
 from robeval.values.table import Table
 
 COLUMNS = (
@@ -35,16 +37,34 @@ def table_of(answers: Iterable[Measured]) -> pd.DataFrame:
 def rows(ledger: Ledger) -> list[dict[str, Any]]:
     """The same as flat dictionaries in which each parameter of the measure has its own key, as it was given.
 
-    `version` is that of the measure's code. Where a parameter is called like a column, `params.<name>` has it.
+    `version` is that of the measure's code; `content` and `reference` are digests of the images, and of those that
+    they are compared with, and `attacks` is one of all that the attacks do whose verdicts it is made of, empty where
+    there are none. Where a parameter is called like a column, `params.<name>` has it.
     """
     found = []
     for answer in ledger.answers():
         params = {
             name if name not in COLUMNS else f"params.{name}": each for name, each in answer.question.params.items()
         }
-        version = {"version": answer.question.version}
-        found += [{**_row(answer, finding), **version, **params} for finding in answer.findings]
+        made_of = _made_of(answer.question, ledger)
+        found += [{**_row(answer, finding), **made_of, **params} for finding in answer.findings]
     return found
+
+
+def _made_of(question: Question, ledger: Ledger) -> dict[str, Any]:
+    cells = [cell for key in question.cells if (cell := ledger.get(key))]
+    return {
+        "version": question.version,
+        "content": question.data.content if question.data else "",
+        "reference": question.reference,
+        "attacks": together(cell.cell.attack for cell in cells),
+    }
+
+
+def together(attacks: Iterable[AttackSpec]) -> str:
+    """The digest of all that some attacks do, in whichever order and under whatever names; empty for none."""
+    each = sorted({digest(spec.identity()) for spec in attacks})
+    return digest(each) if each else ""
 
 
 def _row(answer: Measured, finding: Finding) -> dict[str, Any]:

@@ -9,10 +9,15 @@ Row = Mapping[str, Any]
 
 def find(rows: Sequence[Row], wanted: Mapping[str, Any]) -> Row | None:
     """The row that says all that is wanted; of several that of most samples, None if that is no single one."""
-    fits = [row for row in rows if all(_same(row.get(key), value) for key, value in wanted.items())]
+    fits = fitting(rows, wanted)
     counts = [number(row.get("n")) or 0 for row in fits]
     most = [row for row, count in zip(fits, counts) if count == max(counts)]
     return most[0] if len(most) == 1 else None
+
+
+def fitting(rows: Sequence[Row], wanted: Mapping[str, Any]) -> list[Row]:
+    """Every row that says all that is wanted."""
+    return [row for row in rows if all(_same(row.get(key), value) for key, value in wanted.items())]
 
 
 def number(given: object) -> float | None:

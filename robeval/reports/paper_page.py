@@ -32,6 +32,8 @@ def page(
                 )
         if not any(entry.found for entry in (*own, *mini)):
             parts.append(f"{table.cite}. {_without(table)}\n")
+        if left := _left_out(mini):
+            parts.append(f"{left} `robeval table {table.id} --scale digits --run` makes it.\n")
     return "\n".join(parts)
 
 
@@ -41,9 +43,17 @@ def _without(table: PaperTable) -> str:
     about = "".join(f" {text[:1].upper()}{text[1:]}." for text in texts)
     if not any(cell.published for cell in table.cells):
         return f"No numbers are printed.{about}"
-    small = any("digits" in cell.asks for cell in table.cells)
-    left = f" Its miniature is left out: `robeval table {table.id} --scale digits --run` makes it."
-    return f"Published only: nothing of it is in the ledger.{left if small else ''}{about}"
+    small = any("digits" in cell.asks and not cell.left_out for cell in table.cells)
+    how = f" `robeval table {table.id} --scale digits --run` makes its miniature." if small else ""
+    return f"Published only: nothing of it is in the ledger.{how}{about}"
+
+
+def _left_out(entries: Sequence[Entry]) -> str:
+    """The rows whose miniature is not measured on purpose, and why."""
+    rows: dict[str, dict[str, None]] = {}
+    for cell in (entry.cell for entry in entries if entry.ask and not entry.found and entry.cell.left_out):
+        rows.setdefault(cell.left_out, {})[cell.row] = None
+    return " ".join(f"Left out in miniature: {', '.join(names)}: {reason}." for reason, names in rows.items())
 
 
 def _overview(

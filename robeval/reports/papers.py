@@ -65,6 +65,7 @@ def _about(
     needs: str = "",
     quoted: str = "",
     method: str = "",
+    left_out: str = "",
     notes: tuple[str, ...] = (),
     reading: dict[str, Any] | None = None,
     digits: dict[str, Any] | None = None,
@@ -105,7 +106,7 @@ def _trained(*, like: str, training: dict[str, Any], network: dict[str, Any] | N
 
 
 _ASK = ("model", "suite", "attack", "source", "metric", "data", "eps", "finding", "minus")
-_ABOUT = ("unit", "tolerance", "needs", "quoted", "method", "notes", "reading", "digits")
+_ABOUT = ("unit", "tolerance", "needs", "quoted", "method", "left_out", "notes", "reading", "digits")
 
 
 class _Reader:
@@ -192,6 +193,7 @@ class _Reader:
             needs=merged.get("needs", ""),
             quoted=merged.get("quoted", ""),
             method=merged.get("method", ""),
+            left_out=merged.get("left_out", ""),
             asks={scale: found for scale, found in asks.items() if found},
         )
 

@@ -188,11 +188,7 @@ def counted(plan: ModelPlan) -> list[Row]:
         UserError: there is none.
     """
     threat = plan.threat
-    rows = [
-        row
-        for row in plan.rows
-        if all(spec.threat.norm == threat.norm and spec.threat.eps <= threat.eps for spec in row.attacks)
-    ]
+    rows = [row for row in plan.rows if plan.counts(row)]
     if not rows:
         found = f"none of its attacks is in {threat.norm} and within eps {threat.eps:g}"
         raise UserError(found, where=f"suite '{plan.suite}'", fix="Give a suite with attacks in its own threat model.")

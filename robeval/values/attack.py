@@ -1,6 +1,6 @@
 """Which attack with which numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -53,6 +53,11 @@ class AttackSpec:
     def settings(self) -> str:
         """The keywords of the attack in one line: `steps=40 step_size=0.01`."""
         return " ".join(f"{name}={_shown(value)}" for name, value in self.params.items() if value is not None)
+
+
+def stay(attacks: Iterable[AttackSpec], threat: ThreatModel) -> bool:
+    """Whether what breaks a sample under these attacks breaks it in the threat model too."""
+    return all(spec.threat.norm == threat.norm and spec.threat.eps <= threat.eps for spec in attacks)
 
 
 def _shown(value: object) -> str:

@@ -77,6 +77,7 @@ class PaperCell:
         needs: what measuring it takes that this project does not bring.
         quoted: whose number it is, if the paper has not measured it itself.
         method: what the paper's model was trained by, as a card's [training] would say.
+        left_out: why its miniature is not on the page of all tables, where it is not.
         asks: for each scale, and in it for each reading, where the number is; those that have none are left out.
     """
 
@@ -90,6 +91,7 @@ class PaperCell:
     needs: str = ""
     quoted: str = ""
     method: str = ""
+    left_out: str = ""
     asks: Mapping[str, Mapping[str, Ask]] = field(default_factory=dict)
 
     @property
@@ -129,6 +131,10 @@ class PaperTable:
     notes: tuple[str, ...] = ()
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     where: str = ""
+
+    def on_the_page(self, scale: str) -> "PaperTable":
+        """The table with the cells that the page of all tables is to have measured at a scale."""
+        return replace(self, cells=tuple(cell for cell in self.cells if scale == "paper" or not cell.left_out))
 
     def asks(self, scale: str) -> list[Ask]:
         """Every number that the table wants of a ledger, each once, those that are taken off included."""

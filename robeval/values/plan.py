@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from robeval.values.attack import AttackSpec
+from robeval.values.attack import AttackSpec, stay
 from robeval.values.cell import Cell, Verdicts
 from robeval.values.threat import ThreatModel
 
@@ -48,7 +48,7 @@ class ModelPlan:
 
     def counts(self, row: Row) -> bool:
         """Whether what breaks a sample in this row breaks it in the suite's threat model too."""
-        return all(spec.threat.norm == self.threat.norm and spec.threat.eps <= self.threat.eps for spec in row.attacks)
+        return stay(row.attacks, self.threat)
 
     def seeks(self, row: Row) -> bool:
         """Whether the row is of an attack that looks for the nearest image in the suite's norm, in its ball or not."""

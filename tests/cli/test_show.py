@@ -1,13 +1,17 @@
 """`robeval show`: pictures of models and ledgers, as files."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from robeval.errors import UserError
 from robeval.pictures import registry, show
+from robeval.pictures.far import ball
+from robeval.suites import load as suites
 
 pytest.importorskip("matplotlib", reason="drawing needs the extra `plot`")
 
@@ -69,6 +73,20 @@ def test_large_eps_leaves_the_ball_of_no_image(content):
     assert "5 steps" in grid.note
     for panel, head in zip(grid.strips[1].panels, grid.heads, strict=True):
         assert panel.alarm == (f"class {panel.caption}" != head)
+
+
+@pytest.mark.parametrize("kind", ["large-eps", "interpolation"])
+def test_digits_have_a_radius_four_times_that_of_their_suites(content, kind):
+    words = (kind, "--model", "small", "--sample", "0:2", "--steps", "2")
+    for norm in ("linf", "l2"):
+        radius = 4 * suites.load(f"digits_{norm}").threat.eps
+        assert f" ε = {radius:.4g}, digits" in content(*words, "--norm", norm).title
+
+
+def test_data_without_a_usual_radius_need_one():
+    with pytest.raises(UserError, match="no radius is usual for svhn, only for cifar10, digits, mnist") as found:
+        ball(SimpleNamespace(samples=SimpleNamespace(dataset="svhn")), "linf", None)
+    assert found.value.where == "--eps"
 
 
 def test_an_interpolation_is_the_straight_way(content):
@@ -182,7 +200,6 @@ def test_without_matplotlib_nothing_runs(refused, monkeypatch):
         (("gradients", "--model", "small", "--sample", "0:30"), "30 images do not fit into one picture"),
         (("gradients", "--model", "small", "--sample", "5"), "'5' names no samples"),
         (("gradients", "--model", "small", "--to", "it.jpg"), "does not end in .png"),
-        (("large-eps", "--model", "small"), "the paper has no radius for digits"),
         (("large-eps", "--model", "small", "--eps", "8"), 'Did you mean "8/255"?'),
         (("large-eps", "--model", "small", "--eps", "x"), "'eps' is 'x', expected a number above 0"),
         (("interpolation", *MODELS, "--eps", "0.3", "--sample", "0:11"), "are 22 rows"),

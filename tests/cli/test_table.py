@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from robeval import measure
 from robeval.cli.main import COMMANDS
 
 OWN = """
@@ -76,6 +77,14 @@ digits = { model = "mini" }
 natural = { value = "50", metric = "accuracy", finding = { measure = "margin", dataset = "digits", at = "clean" } }
 """
 BRIEF = "--device", "cpu", "--microbatch", "32", "--limit", "40"
+
+
+LARGE = """
+[model.grown]
+dataset = "digits"
+network = { arch = "small_cnn", width = 4, hidden = 16, padding = 1, drop = 0.0 }
+training = { method = "natural", epochs = 1, batch_size = 64, learning_rate = 0.01, optimiser = "adam" }
+"""
 
 
 @pytest.fixture
@@ -163,6 +172,49 @@ def test_images_of_ones_own_and_another_suite_of_that_name_are_not_the_papers(ro
     assert shown(robeval("table", "own", "--format", "csv"))["the small one", "pgd"]["verdict"] == "DIFFERS"
 
 
+MEASURED = """
+[[row]]
+label = "mean distance"
+model = "small"
+[row.values]
+natural = { value = "", metric = "distance_mean", finding = { measure = "distance", suite = "tiny", at = "" } }
+
+[[row]]
+label = "separation"
+[row.values.natural]
+value = ""
+model = ""
+metric = "separation"
+finding = { measure = "separation", dataset = "digits", split = "test", at = "" }
+"""
+
+
+def test_measures_of_other_images_and_of_another_suite_of_that_name_are_not_the_papers(robeval, own, home, tmp_path):
+    own.write_text(OWN + MEASURED)
+    draw, file = np.random.RandomState(0), tmp_path / "tiny.toml"
+    noise = np.float32(draw.rand(40, 1, 8, 8)), draw.randint(0, 10, 40)
+    file.write_text((home / "suites" / "tiny.toml").read_text().replace("eps = 0.1", "eps = 0.01"))
+    brief = {"device": "cpu", "microbatch": 32, "limit": 20}
+    small, digits, lost = {"model": "small", **brief}, {"dataset": "digits"}, "other images than the"
+    for place, (name, about, row, verdict) in enumerate(
+        (
+            ("distance", small | {"suite": "tiny", "data": noise}, "mean distance", f"{lost} suite's"),
+            ("distance", small | {"suite": file}, "mean distance", "other attacks than the suite's"),
+            ("margin", small | digits | {"data": noise}, "clean margins", f"{lost} data set's"),
+            ("separation", digits | {"data": noise, "reference": noise}, "separation", f"{lost} data set's"),
+            ("separation", digits | {"reference": noise}, "separation", "compared with other images"),
+        )
+    ):
+        out = f"runs{place}"
+        measure(name, **about, out=out)
+        found = shown(robeval("table", "own", "--format", "csv", "--out", out))[row, "natural"]
+        assert (found["measured"], found["verdict"]) == ("", verdict)
+    measure("distance", **small, suite="tiny", out=out)
+    measure("separation", dataset="digits", out=out)
+    rows = shown(robeval("table", "own", "--format", "csv", "--out", out))
+    assert all(float(rows[row, "natural"]["measured"]) > 0 for row in ("mean distance", "separation"))
+
+
 def test_only_the_attacks_that_are_asked_for_run_and_rows_of_others_stay(robeval, own, tiny):
     robeval("table", "own", "--run", *BRIEF)
     assert "fgsm" not in Path("runs/results.csv").read_text()
@@ -190,6 +242,50 @@ def test_the_miniature_trains_its_models_once_and_is_not_held_against_the_paper(
     own.write_text(OWN.replace("epochs = 1", "epochs = 2", 1))
     robeval("table", "own", "--scale", "digits", "--run", *BRIEF)
     assert weights.stat().st_mtime_ns != made
+
+
+@pytest.fixture
+def grown(own, home):
+    """The second row is of a model that its paper has a recipe for."""
+    (home / "zoo" / "papers").mkdir()
+    (home / "zoo" / "papers" / "somebody.toml").write_text(LARGE)
+    own.write_text(OWN.replace('model = "nobody"', 'model = "grown"\nneeds = "days"'))
+
+
+def test_a_network_of_full_size_is_not_trained_by_the_table(robeval, grown):
+    offer = r"^not trained here: grown; `robeval train grown --out runs.trained` does it, in about \d+ s on cpu$"
+    first = robeval("table", "own", "--run", "--format", "csv", *BRIEF)
+    assert (first.code, len(re.findall(offer, first.err, re.MULTILINE))) == (0, 1)
+    assert not Path("runs/trained").exists()
+    row = shown(first)["nobody's", "pgd"]
+    assert row["verdict"] == "published only"
+    assert re.fullmatch(r"days; `robeval train grown --out runs.trained` trains this one", row["missing"])
+
+
+def test_a_network_of_full_size_is_that_of_the_ledger_folder_if_it_was_trained_by_just_the_recipe(robeval, grown):
+    training = "train", "grown", "--out", "runs/trained", "--device", "cpu"
+    assert robeval(*training, "--epochs", "2").code == 0
+    other = robeval("table", "own", "--format", "csv")
+    assert "`robeval train grown --out runs" in shown(other)["nobody's", "pgd"]["missing"]
+    assert robeval(*training).code == 0
+    found = robeval("table", "own", "--run", "--format", "csv", *BRIEF)
+    assert "not trained here" not in found.err
+    assert float(shown(found)["nobody's", "pgd"]["measured"]) >= 0
+
+
+def test_a_network_of_full_size_is_found_in_the_users_folder(robeval, grown, home):
+    assert robeval("train", "grown", "--out", home / "zoo", "--device", "cpu").code == 0
+    found = robeval("table", "own", "--run", "--format", "csv", *BRIEF)
+    assert "not trained here" not in found.err
+    assert float(shown(found)["nobody's", "pgd"]["measured"]) >= 0
+
+
+def test_what_a_network_of_full_size_costs_is_not_known_without_its_data(robeval, grown, home):
+    recipe = home / "zoo" / "papers" / "somebody.toml"
+    recipe.write_text(LARGE.replace('"digits"', '"svhn"'))
+    found = robeval("table", "own", "--run", *BRIEF, "--data-root", "here")
+    said = re.search(r"^not trained here: grown; `robeval train grown --data-root here (.*)$", found.err, re.MULTILINE)
+    assert "once there is what it needs: svhn: files of the data set are missing" in said[1]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from robeval.datasets import registry as datasets
 from robeval.measures import registry as measures
 from robeval.reports import papers
 from robeval.values.paper import SCALES
+from robeval.zoo import recipes
 
 TABLES = papers.catalog()
 PRINTED = re.compile(r"`robeval ([^`]+)`")
@@ -51,7 +52,7 @@ def check(words):
         for each in (names,) if isinstance(names, str) else names:
             assert shelf.find(kind, each, key)
     if words[0] == "train":
-        assert shelf.find(shelf.CARDS, given["words"][0], "CARD")
+        assert recipes.load(given["words"][0])
     elif given.get("dataset"):
         assert given["split"] in datasets.find(given["dataset"], "dataset").splits
     if words[0] == "measure":
@@ -84,11 +85,15 @@ def test_pictures_that_stand_for_a_figure_are_drawn(robeval, tmp_path, name):
     assert found.code == 0, found.err
 
 
-def test_the_networks_of_trades_table_3_can_be_trained_by_its_own_run(tmp_path):
+def test_the_networks_of_trades_table_3_are_for_the_user_to_train(tmp_path):
     """No weights were released; real MNIST, the paper's four divisors."""
     table = TABLES["trades_table3"]
     models = Models(table, tmp_path)
-    cards = [models.card(name) for name in dict.fromkeys(ask.model for ask in table.asks("paper"))]
+    names = list(dict.fromkeys(ask.model for ask in table.asks("paper")))
+    cards = [models.card(name) for name in names]
     assert [(card.dataset, card.network.arch, card.training["divisor"]) for card in cards] == [
         ("mnist_1_3", "net", divisor) for divisor in (2.0, 3.0, 4.0, 5.0)
     ]
+    assert all(map(models.is_large, names))
+    for name in names:
+        check(shlex.split(models.command(name).removeprefix("robeval ")))

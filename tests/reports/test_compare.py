@@ -1,6 +1,7 @@
 """Published beside measured: verdicts, differences, and what is shown of them."""
 
 import math
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -105,11 +106,21 @@ def test_what_was_run_with_another_seed_is_not_that_number(tmp_path):
 
 def test_the_page_says_of_what_is_not_measured_what_there_is_instead():
     drawn = table(cell("", notes=("`robeval show gradients` draws it",)))
-    left = table(cell("5", ROBUST, scale="digits"))
-    found = [compare(each, NOTHING, []) for each in (drawn, left)]
-    page = paper_page.page([drawn, left], found, found)
-    assert "No numbers are printed. `robeval show gradients` draws it." in page
-    assert "nothing of it is in the ledger. Its miniature is left out: `robeval table own --scale digits --run`" in page
+    due = table(cell("5", ROBUST, scale="digits"))
+    left = table(*(cell("5", ROBUST, row=row, scale="digits", left_out="it takes days") for row in ("one", "two")))
+    both = [drawn, due, left]
+    found = [compare(each, NOTHING, [], "digits") for each in both]
+    drawn, due, left = re.split(r"^## .*$", paper_page.page(both, found, found), flags=re.MULTILINE)[1:]
+    made = "`robeval table own --scale digits --run` makes it"
+    assert "No numbers are printed. `robeval show gradients` draws it." in drawn
+    assert f"nothing of it is in the ledger. {made}s miniature." in due
+    assert f"Left out in miniature: one, two: it takes days. {made}." in left
+    assert "Left out" not in due
+
+
+def test_what_is_left_out_of_the_page_is_no_part_of_its_run_at_the_digits_scale():
+    own = table(cell("5", ROBUST, left_out="it takes days"), cell("6", ROBUST, row="b"))
+    assert [len(own.on_the_page(scale).cells) for scale in ("paper", "digits")] == [2, 1]
 
 
 @pytest.mark.parametrize(("unit", "zero"), [("%", "0.00"), ("loss", "0")])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import fill, spec
+from records import cell, fill, result, spec
 from rich.console import Console
 
 from robeval.cli.table_asks import whole
@@ -25,6 +25,8 @@ from robeval.reports.render import latex, markdown, terminal
 from robeval.values.cell import DataSlice
 from robeval.values.interval import wilson
 from robeval.values.measurement import Finding, Measured, Question
+from robeval.values.paper import Ask, PaperCell, PaperTable
+from robeval.values.threat import ThreatModel
 
 TABLES = papers.catalog()
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -212,6 +214,78 @@ def test_a_row_that_is_wrong_in_one_thing_is_not_the_number(tmp_path, name):
         TABLES[table], measure.results(ledger, []), findings.rows(ledger), scale, lambda ask: whole(ask, 0)
     )
     assert all(entry.found for entry in entries if entry.ask == ask)
+
+
+ASKED = Ask("distance_mean", "net", finding={"measure": "distance", "suite": "small", "at": ""})
+OF_A_SUITE = PaperTable(
+    "t", "T", "cite", (PaperCell("row", "column", "1.0", unit="l2", asks={"paper": {"": ASKED}}),), {"": ""}
+)
+USED = (spec("near"), spec("far", eot=2))
+DECOYS = {
+    "other images than the suite's": {"content": "d" * 32},
+    "compared with other images": {"reference": "d" * 32},
+    "other attacks than the suite's": {"attacks": (spec("near"),)},
+}
+
+
+def put_distance(ledger, value, attacks=USED, content="c" * 32, reference=""):
+    """An answer made of the verdicts of some attacks on some images."""
+    data, cells = DataSlice("digits", "test", content, 0, 4), []
+    for attack in attacks:
+        about = replace(cell(attack), slice=data)
+        ledger.put(result(about, "0101"))
+        cells.append(about.key)
+    about = Question("distance", {}, "net", "w", data, reference, "small", tuple(cells))
+    ledger.put_answer(Measured(about, (Finding("distance_mean", value, n=4),)))
+
+
+def of_a_suite(ledger):
+    """What a table has for a measure of the suite whose attacks are those that are used."""
+    setting = {"content": "c" * 32, "reference": "", "attacks": findings.together(USED)}
+    rows = findings.rows(ledger)
+    (entry,) = compare(OF_A_SUITE, measure.results(ledger, []), rows, setting=lambda ask: setting)
+    return entry
+
+
+@pytest.mark.parametrize("why", DECOYS)
+def test_a_measure_of_other_images_or_attacks_under_the_name_of_a_suite_is_not_the_number(tmp_path, why):
+    ledger = Ledger(tmp_path)
+    put_distance(ledger, 1.0, **DECOYS[why])
+    entry = of_a_suite(ledger)
+    assert (entry.found, entry.verdict) == (None, why)
+    put_distance(ledger, 1.02)
+    assert of_a_suite(ledger).found.value == 1.02
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        (spec("near"), spec("far", eot=3)),
+        (spec("near"), spec("far", eot=2, threat=ThreatModel("linf", 0.2))),
+        (spec("near"), spec("far", eot=2, version=2)),
+        (spec("near"), spec("far", eot=2, params={"steps": 20, "step_size": 0.02})),
+        (*USED, spec("third", select="any")),
+        (),
+    ],
+)
+def test_attacks_are_told_apart_by_all_they_do(tmp_path, changed):
+    ledger = Ledger(tmp_path)
+    put_distance(ledger, 1.0, changed)
+    assert of_a_suite(ledger).verdict == "other attacks than the suite's"
+
+
+def test_attacks_are_the_same_in_another_order_and_under_other_names(tmp_path):
+    ledger = Ledger(tmp_path)
+    put_distance(ledger, 1.0, (spec("b", eot=2), spec("a")))
+    assert of_a_suite(ledger).found.value == 1.0
+
+
+def test_the_attacks_of_a_measure_whose_verdicts_are_gone_are_unknown(tmp_path):
+    ledger = Ledger(tmp_path)
+    put_distance(ledger, 1.0)
+    for path in (tmp_path / "cells").glob("*/*.parquet"):
+        path.unlink()
+    assert of_a_suite(ledger).verdict == "other attacks than the suite's"
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,5 +1,7 @@
 """How long a run may take."""
 
+import time
+
 import pytest
 import torch
 from records import spec
@@ -34,6 +36,25 @@ def test_a_larger_network_takes_longer():
     small, large = nn.Sequential(nn.Flatten(), nn.Linear(64, 8)), nn.Sequential(nn.Flatten(), nn.Linear(64, 200_000))
     times = [estimate.seconds_per_pass(net, (1, 8, 8), torch.device("cpu")) for net in (small, large)]
     assert 0 < times[0] < times[1]
+
+
+class Slow(nn.Module):
+    """Takes a while, and remembers how many images it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(len(x))
+        time.sleep(0.11)
+        return x
+
+
+def test_a_network_that_takes_long_is_asked_about_single_images():
+    net = Slow()
+    assert 0.11 <= estimate.seconds_per_pass(net, (1, 8, 8), torch.device("cpu")) < 10
+    assert net.seen == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ def large_eps(
 ) -> Grid:
     """What each model's loss wants an image to become: PGD in a large ball, the same for all models.
 
-    The radius is that of the paper's Table 3 for mnist, cifar10 and restricted_imagenet, and has to be given for other
-    data. The paper states no steps: 200 of 2.5 eps / 200. Below each image is the class that the model predicts.
+    The radius is that of the paper's Table 3 for mnist, cifar10 and restricted_imagenet, four times that of the suites
+    for digits (0.75 in l-inf, 2 in l2), and has to be given for other data. The paper states no steps: 200 of 2.5 eps /
+    200. Below each image is the class that the model predicts.
     """
     threat = ball(sight, norm, eps)
     strips = [Strip("image", tuple(map(panel, sight.x)))]
