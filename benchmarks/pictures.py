@@ -1,6 +1,6 @@
 """Reading photographs for training: one by one between the steps, as before, and ahead of them in threads.
 
-    python benchmarks/pictures.py [--images 2000] [--step 0.25]
+    python benchmarks/pictures.py [--images 2000] [--step 0.5]
 
 Files of 400x300 are made, and prepared as ImageNet's are, at 224x224, in batches of 128. A step that leaves the CPU
 alone, as on another device, is stood for by a pause.
@@ -57,8 +57,8 @@ def speed(batches: Iterator[object], count: int, step: float) -> float:
 
 @click.command(help=__doc__)
 @click.option("--images", "count", default=2000, show_default=True)
-@click.option("--step", default=0.25, show_default=True, help="Seconds.")
-@click.option("--rounds", default=3, show_default=True, help="The best of them counts.")
+@click.option("--step", default=0.5, show_default=True, help="Seconds.")
+@click.option("--rounds", default=2, show_default=True, help="The best of them counts.")
 def main(count: int, step: float, rounds: int) -> None:
     """Images a second of all, in turn."""
     rows = []

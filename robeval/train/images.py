@@ -26,9 +26,7 @@ THREADS = min(16, os.cpu_count() or 1)
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8] | Floats
-Cut = Callable[
-    [int, Pixels], Pixels
-]  # an image's index and its whole picture, to the part of that which is learnt from
+Cut = Callable[[int, Pixels], Pixels]  # the index of an image and its whole picture, to the part that is learnt from
 Started = tuple[Tensor, Floats, list[Future[None]]]
 
 
