@@ -59,6 +59,14 @@ class Pictures:
             found[place] = self._decode(self.root / name)
         return found
 
+    def whole(self, row: int) -> NDArray[np.uint8]:
+        """One image with what is around it, (c, h', w'): resized as `crop` says, and not cut.
+
+        Raises:
+            UserError: its file cannot be decoded.
+        """
+        return decode(self.root / self.names[row], self.crop, grey=self.image[0] == 1, cut=False)
+
     def take(self, rows: NDArray[np.int64]) -> "Pictures":
         """Those in some places."""
         return replace(self, names=tuple(self.names[row] for row in rows))
@@ -87,10 +95,11 @@ class Pictures:
         return pixels
 
 
-def decode(path: Path, crop: Crop | None, grey: bool | None = None) -> NDArray[np.uint8]:
+def decode(path: Path, crop: Crop | None, grey: bool | None = None, cut: bool = True) -> NDArray[np.uint8]:
     """The image in a file, uint8 (c, h, w).
 
     Args:
+        cut: whether the centre is cut out after the shorter side is resized.
         grey: whether it is to have one channel or three; as the file has it if None.
 
     Raises:
@@ -105,7 +114,7 @@ def decode(path: Path, crop: Crop | None, grey: bool | None = None) -> NDArray[n
             if image.mode.startswith(DEEP):
                 raise UserError(f"the image has the mode {image.mode}, expected 8 bits", where=path, fix=AGAIN)
             wanted = MODES.get(image.mode, "RGB") if grey is None else ("L" if grey else "RGB")
-            pixels = np.asarray(_cut(image.convert(wanted), crop))
+            pixels = np.asarray(_cut(image.convert(wanted), crop, cut))
     except UserError:
         raise
     except Exception as error:  # of a file that robeval did not write: whatever is raised, it cannot be read
@@ -114,7 +123,7 @@ def decode(path: Path, crop: Crop | None, grey: bool | None = None) -> NDArray[n
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _cut(image: "Image", crop: Crop | None) -> "Image":
+def _cut(image: "Image", crop: Crop | None, cut: bool) -> "Image":
     if crop is None:
         return image
     from PIL.Image import Resampling
@@ -125,7 +134,7 @@ def _cut(image: "Image", crop: Crop | None) -> "Image":
     width, height = (crop.shorter * length // short for length in (width, height))
     left, top = (round((length - side) / 2) for length in (width, height))
     resized = image.resize((width, height), Resampling.BILINEAR)
-    return resized.crop((left, top, left + side, top + side))
+    return resized if not cut else resized.crop((left, top, left + side, top + side))
 
 
 def scan(folder: Path) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,8 +13,8 @@ from robeval.errors import UserError
 from robeval.ops.microbatch import Microbatches
 from robeval.ops.noise import Noise
 from robeval.ops.problem import Problem
-from robeval.train.augment import augment
-from robeval.train.images import Images
+from robeval.train.augment import NAME, augment, cutter
+from robeval.train.images import Batch, Images
 from robeval.train.keeper import Keeper
 from robeval.train.log import Epoch
 from robeval.train.modes import eval_mode, weights_of
@@ -76,26 +76,28 @@ def _learn_epoch(job: Job, state: State) -> None:
     """The rest of the epoch, saved now and then; nothing that is not finite is saved."""
     batches = state.order.split(job.recipe.settings.batch_size)
     start, looked = time.perf_counter() - state.seconds, 0.0
-    while state.batch < len(batches):
-        set_rate(state.optimiser, _rate(job, state, state.batch))
-        _learn(job, state, batches[state.batch])
-        state.batch += 1
-        state.seconds = time.perf_counter() - start
-        if job.keeper.due:
-            _check_finite(job, state)
-            job.keeper.save(state)
-        if state.seconds - looked > _GLANCE:
-            looked = state.seconds
-            share = (state.epoch - 1 + state.batch / len(batches)) / job.recipe.settings.epochs
-            job.glance(share, _so_far(job, state))
+    cut = cutter(job.recipe.settings, state.epoch, job.images.shape)
+    with closing(job.images.ahead(batches[state.batch :], cut)) as coming:
+        for batch in coming:
+            set_rate(state.optimiser, _rate(job, state, state.batch))
+            _learn(job, state, batch)
+            state.batch += 1
+            state.seconds = time.perf_counter() - start
+            if job.keeper.due:
+                _check_finite(job, state)
+                job.keeper.save(state)
+            if state.seconds - looked > _GLANCE:
+                looked = state.seconds
+                share = (state.epoch - 1 + state.batch / len(batches)) / job.recipe.settings.epochs
+                job.glance(share, _so_far(job, state))
     _check_finite(job, state)
 
 
-def _learn(job: Job, state: State, rows: Tensor) -> None:
+def _learn(job: Job, state: State, batch: Batch) -> None:
     """The steps on one batch."""
     recipe, settings, net = job.recipe, job.recipe.settings, job.net
-    x, y = job.images[rows]
-    x = augment(x, settings, Noise(settings.seed, "augment", state.epoch, rows.numpy(), x.device))
+    rows, x, y = batch
+    x = augment(x, settings, Noise(settings.seed, NAME, state.epoch, rows.numpy(), x.device))
     if settings.channels_last or settings.precision == "bfloat16":
         x = x.contiguous(memory_format=torch.channels_last)
     course = Course(state.epoch, settings.epochs, state.memory)

@@ -80,7 +80,7 @@ def train(
 def _usable(card: ModelCard, samples: Samples, device: torch.device) -> Recipe:
     """The card's recipe, if these images and this device can be used with it."""
     recipe, where = read(card, len(samples)), card.where or card.id
-    augment.check(recipe.settings, samples.shape, where)
+    augment.check(recipe.settings, samples, where)
     _check_precision(recipe.settings, device, where)
     return recipe
 

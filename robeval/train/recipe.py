@@ -30,6 +30,8 @@ class Settings:
         decay_epochs: the epochs, counted from 1, from which the learning rate is multiplied by `decay_factor`; 3.5 is
             in the middle of the third.
         pad: so many pixels are added on each side and a random part of the image's own size cut out.
+        cut_from: what that part is cut from: the image, or the whole picture that the image is the centre of, which
+            photographs from files are.
         pad_with: black, mid-grey or the image's mirror image.
         flip: mirrors left and right by chance: each image for itself, or all of a batch or none.
         ema: the weights that are kept are an average over all steps, in which this is the share of the old average,
@@ -62,6 +64,7 @@ class Settings:
     decay_epochs: tuple[Annotated[float, Bound(1)], ...] = ()
     decay_factor: Positive = 0.1
     pad: Annotated[int, Bound(0)] = 0
+    cut_from: Literal["image", "picture"] = "image"
     pad_with: Literal["zero", "grey", "reflect"] = "zero"
     flip: Literal["none", "image", "batch"] = "none"
     ema: Share = 0.0

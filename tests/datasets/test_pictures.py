@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from robeval.datasets import registry
-from robeval.datasets.pictures import Crop, decode
+from robeval.datasets.pictures import Crop, decode, pictures
 from robeval.datasets.restricted_imagenet import GROUPS
 from robeval.errors import UserError
 
@@ -48,6 +48,8 @@ def test_images_are_prepared_as_the_papers_do_it(tmp_path, crop, size, resized, 
     left, top = corner
     expected = whole[top : top + crop.side, left : left + crop.side].transpose(2, 0, 1)
     assert np.array_equal(decode(path, crop, grey=False), expected)
+    around = pictures(tmp_path, (path.name,), crop).whole(0)
+    assert np.array_equal(around, whole.transpose(2, 0, 1))
 
 
 @pytest.fixture

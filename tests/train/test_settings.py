@@ -116,17 +116,10 @@ def test_validation_is_under_the_attack_pgd(some, norm, steps):
 
 def test_images_that_do_not_fit_on_the_device_are_brought_there_batch_by_batch(some, tmp_path, monkeypatch):
     once = trained(some, tmp_path / "kept", validation=0.25)
-    asked = []
-
-    def slices(self, start, stop, slice=Samples.slice):
-        asked.append(stop - start)
-        return slice(self, start, stop)
-
     monkeypatch.setattr(images, "ROOM", 4 * 100 * 64 - 1)  # a byte too few
-    monkeypatch.setattr(Samples, "slice", slices)
+    monkeypatch.setattr(Samples, "slice", None)  # which would take many at once
     monkeypatch.setattr(validating, "PARTS", 1)
     again = trained(some, tmp_path / "read", validation=0.25)
-    assert max(asked) == RECIPE["batch_size"]
     assert once.read_text() == again.read_text()  # the card has the checksum of the weights
     logs = [pd.read_csv(next((tmp_path / name / "logs").glob("*.csv"))) for name in ("kept", "read")]
     columns = ["loss", "accuracy", "validation_accuracy", "validation_robust_accuracy"]
