@@ -1,6 +1,6 @@
 """Stand-ins with known answers: classifiers, images, cells, and attacks that cheat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -160,11 +160,26 @@ class Watched(nn.Module):
 # ── what an attack and an engine are given ──
 
 
+class Grid(Noise):
+    """Numbers in 32nds, so that sums of random and sign steps in a ball of 256ths are not rounded."""
+
+    def uniform(self, shape: Sequence[int]) -> Tensor:
+        """Uniform on {0, 1/32, ..., 31/32}."""
+        return (super().uniform(shape) * 32).floor() / 32
+
+
 def problem(
-    model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, size: int = 32, seed: int = 0, watch: object = None
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: ThreatModel,
+    size: int = 32,
+    seed: int = 0,
+    watch: object = None,
+    noise: type[Noise] = Noise,
 ) -> Problem:
     """A problem as the engine makes it."""
-    return Problem(Microbatches(model, size), x, y, threat, Noise(seed, "test", 0, range(len(y))), watch)
+    return Problem(Microbatches(model, size), x, y, threat, noise(seed, "test", 0, range(len(y))), watch)
 
 
 def cell(use: str, threat: ThreatModel, stop: int, start: int = 0, seed: int = 0, **spec: object) -> Cell:

@@ -40,8 +40,9 @@ def carlini_wagner(
     down to 1/256 of the pixel range, each failure doubles c, and every run goes on from the last success. What counts
     is the nearest image of another class. Defaults for l2 are those of the library of the TRADES experiments, for l-inf
     of the paper's code.
-    Measured: never nearer than the exact least distance, and at most 2 times as far on a linear model, 8 times on a
-    network of 5 hidden units, plus 0.005.
+    Measured with steps = 200, step_size = 0.02, searches = 7 for l2 and steps = 100, step_size = 0.03,
+    initial_c = 0.001, searches = 12 for l-inf: never nearer than the exact least distance, and at most 3 times as far
+    on a linear model, 8 times on a network of 5 hidden units, plus 0.005.
     Cost: at most `steps` * `searches` forwards and backwards and a forward; l-inf: `steps` * (`searches` + 53).
 
     Parameters:

@@ -52,8 +52,8 @@ def lbfgs(
     c * norm(x' - x) + loss(x', t), has the weight on the other term, found by a line search, and t drawn at random; all
     else and the numbers are those of foolbox 1.8. Pixels count as shares of the pixel range. The nearest misclassified
     image that was seen anywhere counts. A row whose logits are NaN or infinite ends there.
-    Measured: never nearer than the exact least distance, and at most 3 times as far on a linear model, 4 times on a
-    network of 5 hidden units.
+    Measured with steps = 30, precision = 0.0001, lengths = 100: never nearer than the exact least distance, and at most
+    3 times as far on a linear model, 5 times on a network of 5 hidden units.
     Cost: about (`doublings` + log2(c / `precision`)) * `steps` forwards and backwards at most, with c the last value,
     and 1 to `lengths` + 21 forwards for the class.
 

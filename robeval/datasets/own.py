@@ -16,6 +16,8 @@ OPTION = "--data"
 FORMS = (
     "Give the name of a data set, FILE.npz with x and y, NAME_X.npy beside NAME_Y.npy, or a folder of class folders."
 )
+# A name that is no data set's: the labels say how many classes there are.
+OTHER_CLASSES = 'For data of other classes write dataset = "own" in a suite of your own.'
 
 
 def load(given: str, like: str, split: str, roots: tuple[Path, ...]) -> Samples:
@@ -65,7 +67,8 @@ def _folder(path: Path, like: str, split: str) -> Samples:
     known = registry.catalog().get(like)
     if known and len(files) != known.num_classes:
         found = f"it holds {len(files)} folders, but {like} has {known.num_classes} classes"
-        raise UserError(found, where=path, fix="Make one folder for each class, in alphabetical order.")
+        fix = f"Make one folder for each class, in alphabetical order. {OTHER_CLASSES}"
+        raise UserError(found, where=path, fix=fix)
     x, y = of_folders(path, [(name, label) for label, name in enumerate(files)], files, None)
     x = pictures(path, x.names, None, grey=None)
     return registry.samples(like, split, x, y, len(files))

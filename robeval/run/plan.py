@@ -7,6 +7,8 @@ from dataclasses import replace
 import torch
 
 from robeval.attacks import registry
+from robeval.datasets import own
+from robeval.datasets import registry as datasets
 from robeval.datasets.registry import Samples
 from robeval.errors import Problems, UserError, raise_together
 from robeval.ledger.store import Ledger
@@ -202,7 +204,10 @@ def _misfits(model: LoadedModel, samples: Samples) -> list[UserError]:
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != shape:
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         found = f"its output for {len(x)} images is {got}, expected logits of shape {shape}"
-        return [UserError(found, where=where, fix=f"{samples.dataset} has {samples.num_classes} classes.")]
+        fix = f"{samples.dataset} has {samples.num_classes} classes."
+        if samples.split.startswith(own.split_of("")) and samples.dataset in datasets.catalog():
+            fix += f" {own.OTHER_CLASSES}"
+        return [UserError(found, where=where, fix=fix)]
     if logits.dtype != torch.float32:
         found = f"its logits are of type {str(logits.dtype).removeprefix('torch.')}, expected float32"
         return [UserError(found, where=where, fix="Let the model end in `.float()`.")]

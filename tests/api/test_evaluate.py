@@ -163,6 +163,21 @@ def test_the_callers_arrays_are_left_as_they_are(net, digits):
     assert torch.equal(y, digits[1])
 
 
+def test_data_of_other_classes_are_told_to_be_in_a_suite_of_ones_own(tmp_path):
+    """A model of two classes, on data of two, under a suite of the ten digits."""
+    data = (np.zeros((4, 1, 8, 8), dtype=np.float32), np.arange(4) % 2)
+    two = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    with pytest.raises(UserError, match=r"is \(2, 2\), expected logits of shape \(2, 10\)") as caught:
+        robeval.evaluate(two, SMALL, data=data, out=tmp_path / "runs")
+    assert caught.value.fix == (
+        'digits has 10 classes. For data of other classes write dataset = "own" in a suite of your own.'
+    )
+    robeval.evaluate(two, replace(SMALL, dataset="own"), data=data, out=tmp_path / "runs")
+    with pytest.raises(UserError) as caught:
+        robeval.evaluate(two, SMALL, out=tmp_path / "runs")
+    assert caught.value.fix == "digits has 10 classes."
+
+
 def test_data_of_no_known_data_set(net, digits):
     x, y = digits
     suite = replace(SMALL, dataset="my own digits")

@@ -14,6 +14,8 @@ from robeval.zoo.load import load_model
 # Cards of networks that others have trained: the file, how many images, and a radius at which some of them fall.
 RELEASED = {
     "advertorch_lenet5_adv": ("advertorch_mnist_lenet5_advtrained.pt", 16, 104 / 256),
+    "advertorch_lenet5_clean": ("advertorch_mnist_lenet5_clntrained.pt", 8, 32 / 256),
+    "wong_kolter_mnist": ("wong_kolter_mnist_linf0.1.pth", 16, 48 / 256),
     "abcrown_resnet2b": ("abcrown_cifar10_resnet2b_adv.pth", 16, 5 / 256),
     "oval_base": ("oval_cifar10_base_kw.pth", 16, 8 / 256),
     "akamaster_resnet20": ("akamaster_cifar10_resnet20.th", 8, 1 / 512),

@@ -5,15 +5,13 @@ What is in test_pgd.py and test_mifgsm.py about last iterates without a random s
 
 import pytest
 import torch
-from doubles import COLOUR, ConvNet, classes, images, problem
+from doubles import COLOUR, ConvNet, Grid, classes, images, problem
 from torch import nn
 
 from robeval.attacks import registry
 from robeval.attacks.mifgsm import mifgsm
 from robeval.attacks.pgd import pgd
-from robeval.ops.microbatch import Microbatches
 from robeval.ops.noise import Noise
-from robeval.ops.problem import Problem
 from robeval.values.threat import ThreatModel
 
 torchattacks = pytest.importorskip("torchattacks")
@@ -38,15 +36,8 @@ class Recorded(nn.Module):
         return self.model(x)
 
 
-class Grid(Noise):
-    """Numbers in 32nds, so that points of the l-inf ball are multiples of 1/256 and no sum is rounded."""
-
-    def uniform(self, shape):
-        return (super().uniform(shape) * 32).floor() / 32
-
-
 def ask(model, x, y, threat, noise=Grid):
-    return Problem(Microbatches(model, len(x)), x, y, threat, noise(0, "test", 0, range(len(y))))
+    return problem(model, x, y, threat, len(x), noise=noise)
 
 
 def ours(attack, model, x, y, threat, noise=Grid, **given):

@@ -424,6 +424,12 @@ def test_a_place_of_the_random_start_without_one_is_refused():
     assert "'start' is \"sphere\", but 'random_start' is false" in refused(about=one(without))
 
 
+def test_more_first_samples_than_there_may_be_are_refused():
+    spec = AttackSpec("a", "hop_skip_jump", LINF, {"initial_samples": 99, "max_samples": 3})
+    assert "'initial_samples' is 99, more than 'max_samples', 3" in refused(about=one(spec))
+    plan_of(one(replace(spec, params={"initial_samples": 3, "max_samples": 3})))
+
+
 def test_a_search_that_begins_beyond_all_images_is_refused():
     spec = AttackSpec(
         "a", "mifgsm_search", ThreatModel("linf", 0.1), {"initial_eps": 30, "step_size": 7}, minimises="l2"

@@ -1,13 +1,15 @@
 """Every suite in the repository loads and names only things that exist."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from doubles import COLOUR, ConvNet, classes, images, problem
 
 from robeval import shelf
 from robeval.attacks import registry
 from robeval.datasets import registry as datasets
-from robeval.run.plan import resolved
+from robeval.run.plan import fitted, resolved
 from robeval.suites import load as suites
 from robeval.values.attack import SELECTS
 
@@ -96,3 +98,42 @@ def test_reference_suites_have_every_attack_of_other_libraries(data):
     used = {spec.use for chain in suites.load(f"reference_{data}_linf").chains for spec in chain.attacks}
     wanted = {name for name, entry in registry.catalog().items() if entry.library}
     assert used - {"clean"} == wanted - {"autoattack.standard"}, "whose parts are there as a chain"
+
+
+class ElsewhereError(Exception):
+    """The model was asked about another point than the image."""
+
+
+def has_iterates(spec):
+    """Whether the attack asks about other points than the image before it answers."""
+
+    def look(asked, rows, points, logits, values):
+        if (points != asked.x[rows]).any():
+            raise ElsewhereError
+
+    model, x = ConvNet(COLOUR), images(4, COLOUR)
+    asked = problem(model, x, classes(model, x), replace(spec.threat, eps=0.01), watch=look)
+    try:
+        registry.catalog()[spec.use].function(asked, **spec.params)
+    except ElsewhereError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name.startswith("whitebox_")])
+def test_white_box_suites_ask_in_both_protocols(name):
+    """Of every attack that stays in a ball and has iterates, with all else equal."""
+    suite, wrong = fitted(resolved(suites.load(name)), "made", 10)
+    assert wrong == []
+    specs = [spec for chain in suite.chains for spec in chain.attacks]
+    asked = [spec.identity() for spec in specs]
+    inside = [spec for spec in specs if not registry.catalog()[spec.use].minimal and has_iterates(spec)]
+    assert {spec.use for spec in inside} >= {"pgd"}
+    alone = [
+        f"{spec.id} without {select}"
+        for spec in inside
+        for select in ("final", "any")
+        if spec.identity() | {"select": select} not in asked
+    ]
+    assert alone == []
+    assert all(spec.select == "final" for spec in specs if spec not in inside), "there is nothing else to choose"
