@@ -5,6 +5,7 @@ last bit through its sign. With one shape, the last microbatch padded, what a ro
 on its neighbours, its place or their number.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -44,20 +45,33 @@ class Microbatches:
     def jacobian(self, x: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (n, k) and the gradients of the logits of some classes, int64 (n, m), to the image (n, m, c, h, w).
 
-        One forward pass and m backward passes.
+        One forward pass and m backward passes; or, for so few rows that most of a microbatch would be padding, one
+        of each for every pair of a row and a class, many to a microbatch. A row gets the same bits either way.
         """
-        logits, slopes = [], []
-        for rows, (images, wanted) in _pieces(self.size, x, classes):
-            images = images.detach().requires_grad_()
-            with torch.enable_grad():
-                answer = _differentiable(self.model(images))
-                chosen = answer.gather(1, wanted)[:rows].sum(dim=0)  # (m,)
-                # By number: the way back from `for each in chosen` would cost as much as there are classes.
-                places = range(len(chosen))
-                parts = [torch.autograd.grad(chosen[i], images, retain_graph=True)[0][:rows] for i in places]
-            logits.append(answer.detach()[:rows])
-            slopes.append(torch.stack(parts, dim=1))
-        return torch.cat(logits), torch.cat(slopes)
+        (rows, many), size = classes.shape, self.size
+        if 2 * math.ceil(rows * many / size) < math.ceil(rows / size) * (1 + many):
+            pairs, wanted = torch.arange(rows * many, device=x.device).split(size), classes.flatten()
+            parts = [self.value_and_gradient(x[pair // many], _chosen, wanted[pair]) for pair in pairs]
+            logits, slopes = (torch.cat([part[i] for part in parts]) for i in (0, 2))
+            return logits[::many], slopes.view(rows, many, *x.shape[1:])
+        found = [self._jacobian(count, *piece) for count, piece in _pieces(size, x, classes)]
+        return torch.cat([logits for logits, _ in found]), torch.cat([slopes for _, slopes in found])
+
+    def _jacobian(self, rows: int, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """That of the first `rows` images of one microbatch."""
+        images = images.detach().requires_grad_()
+        with torch.enable_grad():
+            answer = _differentiable(self.model(images))
+            chosen = answer.gather(1, classes)[:rows].sum(dim=0)  # (m,)
+            # By number: the way back from `for each in chosen` would cost as much as there are classes.
+            places = range(len(chosen))
+            parts = [torch.autograd.grad(chosen[i], images, retain_graph=True)[0][:rows] for i in places]
+        return answer.detach()[:rows], torch.stack(parts, dim=1)
+
+
+def _chosen(logits: Tensor, classes: Tensor) -> Tensor:
+    """Each row's logit of one class, (n,)."""
+    return logits.gather(1, classes[:, None]).squeeze(1)
 
 
 def _differentiable(logits: Tensor) -> Tensor:

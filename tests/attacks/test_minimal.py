@@ -24,7 +24,7 @@ KINDS = {"linear": linear_distance, "network": relu_distance}
 # is misled by a kink may end at a far boundary of the network, in whatever number of steps.
 FACTORS = {
     "carlini_wagner": (3, 8, 1.4),
-    "deepfool": (1.0201, 4, 1.0201),
+    "deepfool": (1.0201, 4, 1.03),
     "fab": (1.0001, 3, 1.0001),
     "fab_targeted": (1.0001, 3, 1.0001),
     "hop_skip_jump": (5, 25, 1.5),

@@ -53,6 +53,25 @@ def test_the_model_sees_one_shape_only(rows, size):
     assert len(model.sizes) == 2 * -(-rows // size)
 
 
+@pytest.mark.parametrize("size", [7, 16, 32])
+def test_slopes_of_many_classes_are_bit_equal_in_any_number_of_rows(size):
+    """Of few rows every pair of row and class has a place of its own in a microbatch, which saves most of the passes."""
+    model = Watched(MODEL)
+    micro, asked = Microbatches(model, size), (Y[:, None] + torch.arange(9)) % 10
+    logits, slopes = micro.jacobian(X, asked)
+    assert slopes.shape == (64, 9, *COLOUR)
+    one = [micro.value_and_gradient(X, lambda z, c: z.gather(1, c[:, None])[:, 0], asked[:, k])[2] for k in range(9)]
+    assert torch.equal(slopes, torch.stack(one, dim=1))
+    for rows in ([63], [9, 2], range(5), range(size // 2), range(size + 1)):
+        model.sizes.clear()
+        part = micro.jacobian(X[list(rows)], asked[list(rows)])
+        assert torch.equal(part[0], logits[list(rows)])
+        assert torch.equal(part[1], slopes[list(rows)])
+        assert set(model.sizes) == {size}
+        if len(rows) == 1:
+            assert len(model.sizes) == -(-9 // size)
+
+
 def test_padding_does_not_leak_into_the_answer():
     class Padded(nn.Module):
         """Rows of zeros get huge logits, and the sum of a batch would be NaN with them."""
