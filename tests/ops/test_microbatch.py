@@ -55,7 +55,7 @@ def test_the_model_sees_one_shape_only(rows, size):
 
 @pytest.mark.parametrize("size", [7, 16, 32])
 def test_slopes_of_many_classes_are_bit_equal_in_any_number_of_rows(size):
-    """Of few rows every pair of row and class has a place of its own in a microbatch, which saves most of the passes."""
+    """Of few rows every pair of row and class has its own place in a microbatch, which saves most passes."""
     model = Watched(MODEL)
     micro, asked = Microbatches(model, size), (Y[:, None] + torch.arange(9)) % 10
     logits, slopes = micro.jacobian(X, asked)
