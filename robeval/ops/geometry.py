@@ -17,6 +17,7 @@ from robeval.ops.noise import Noise
 from robeval.values.threat import ThreatModel
 
 ROWS = 64
+_STEPS, _NOTHING = 200, 1e-13  # of a search: at most, and what share of what is sought is left
 
 
 def norms(delta: Tensor, norm: str) -> Tensor:
@@ -98,31 +99,39 @@ def _into_l2_ball(points: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
 def _into_l1_ball(points: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
     """The nearest points, in l2, that are in the l1 ball and the pixel box (Croce & Hein, 2021, Proposition 2.1).
 
-    The change of each pixel is shrunk by one number per row and cut at the box; that number is where a sum
-    that is piecewise linear in it, with two kinks a pixel, equals eps.
+    The change of each pixel is shrunk by one number per row and cut at the box.
     """
     low, high = threat.box
     start = x.double().flatten(1)
     wanted = points.double().flatten(1) - start
     size = wanted.abs()
     room = torch.where(wanted > 0, high - start, start - low).clamp_min(0)
-    cut = torch.minimum(size, room)
-    # The sum of clamp(size - shrink, 0, room) falls with slope 1 between the kinks size - room and size.
-    kinks = torch.cat([(size - cut), size], dim=1)
-    slopes = torch.cat([-torch.ones_like(size), torch.ones_like(size)], dim=1)
-    kinks, order = kinks.sort(dim=1)
-    slopes = slopes.gather(1, order).cumsum(dim=1)
-    widths = kinks.diff(dim=1, prepend=torch.zeros_like(kinks[:, :1]))
-    before = torch.cat([torch.zeros_like(slopes[:, :1]), slopes[:, :-1]], dim=1)
-    total = cut.sum(dim=1, keepdim=True)
-    sums = total + (before * widths).cumsum(dim=1)  # the sum at each kink
     radius = max(threat.eps - _rounding(threat) * start.shape[1], 0.0)
-    place = (sums > radius).sum(dim=1, keepdim=True).clamp_max(kinks.shape[1] - 1)
-    slope = before.gather(1, place).clamp_max(-1.0)
-    shrink = kinks.gather(1, place) - (radius - sums.gather(1, place)) / -slope
-    shrunk = (size - shrink.clamp_min(0)).clamp_min(0).minimum(room) * (radius > 0)
+    shrunk = (size - _shrink(size, room, radius)).clamp_min(0).minimum(room) * (radius > 0)
     moved = (start + wanted.sign() * shrunk).to(points.dtype).view_as(points)
     return torch.where(per_row(norms(points.double() - x.double(), "l1")) <= threat.eps, points, moved)
+
+
+def _shrink(size: Tensor, room: Tensor, radius: float) -> Tensor:
+    """The least number of 0 or more by which sizes, (n, d), are to shrink so that their sum is `radius`, (n, 1).
+
+    The sum of clamp(size - number, 0, room) falls with the number and is piecewise linear in it. Newton's method ends
+    on the right piece after a few steps; a step that leaves the interval in which the number is known to be is
+    replaced by half of that. A row that has arrived does not move on, so its answer does not depend on other rows.
+    """
+    number = torch.zeros_like(size[:, :1])
+    least, most = number, size.amax(dim=1, keepdim=True)
+    for _ in range(_STEPS):
+        left = size - number
+        rest = left.clamp_min(0).minimum(room).sum(dim=1, keepdim=True) - radius
+        going = (rest > _NOTHING * radius) | (rest < -_NOTHING * radius) & (number > 0)
+        if not going.any():
+            break
+        least, most = torch.where(rest > 0, number, least), torch.where(rest > 0, most, number)
+        step = number + rest / ((left > 0) & (left < room)).sum(dim=1, keepdim=True)
+        step = torch.where((step > least) & (step < most), step, (least + most) / 2)
+        number = torch.where(going, step, number)
+    return number
 
 
 def _rounding(threat: ThreatModel) -> float:
