@@ -108,7 +108,7 @@ def _needed(suite: Suite, wanted: Iterable[Ask], ledger: Ledger) -> Suite:
 def _told(cells: int, questions: int, seconds: float, device: torch.device) -> str:
     """What is to be computed, and about how long that takes."""
     if not cells and not questions:
-        return "nothing to run: everything that can be measured is in the ledger"
+        return "nothing to run: all that can be measured with what is here is in the ledger"
     parts = [f"{cells} cells to run"] if cells else []
     parts += [f"{questions} measures to take"] if questions else []
     return f"{' and '.join(parts)} on {device}, about {estimate.in_words(seconds)}"

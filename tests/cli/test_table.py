@@ -151,7 +151,7 @@ def test_what_can_be_had_is_computed_once(robeval, own):
 
     again = robeval("table", "own", "--run", "--format", "csv", *BRIEF)
     assert again.out == first.out
-    assert "nothing to run: everything that can be measured is in the ledger" in again.err
+    assert "nothing to run: all that can be measured with what is here is in the ledger" in again.err
     plain = robeval("table", "own", "--format", "csv")
     assert (plain.out, plain.err) == (first.out, "")
 
