@@ -1,15 +1,25 @@
 """What a training looks like: a line for each epoch, and within one a live bar, or a line a minute off a terminal."""
 
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from robeval.train.log import Epoch
 
 PAUSE = 60.0  # seconds between two lines within an epoch
+
+
+class _Live(Progress):
+    """What is learnt so far, folded where the terminal is narrow, and below it a bar and the time left."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from (Text(task.description) for task in self.tasks)
+        yield self.make_tasks_table(self.tasks)
 
 
 class TrainingScreen(AbstractContextManager["TrainingScreen"]):
@@ -17,8 +27,7 @@ class TrainingScreen(AbstractContextManager["TrainingScreen"]):
 
     def __init__(self, console: Console, name: str) -> None:
         self._console, self._name = console, name
-        self._live = Progress(
-            TextColumn("{task.description}"),
+        self._live = _Live(
             BarColumn(16),
             TextColumn("{task.percentage:.0f} %,"),
             TimeRemainingColumn(),

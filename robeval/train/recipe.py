@@ -73,8 +73,8 @@ class Settings:
     keep_epochs: tuple[Count, ...] = ()
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
-    seed: Annotated[int, Bound(0)] = 0
-    threads: Annotated[int, Bound(0)] = 0
+    seed: Annotated[int, Bound(0, high=1e9)] = 0
+    threads: Annotated[int, Bound(0, high=256)] = 0
 
     def held_out(self, count: int) -> int:
         """How many of `count` training images are not learnt from."""
@@ -144,7 +144,10 @@ def _impossible(settings: Settings, method: Entry, count: int, where: str) -> li
     """Settings that are each well formed but cannot be together, or with this data set."""
     problems = _impossible_ball(settings, method, where) if method.adversarial else []
     held = settings.held_out(count)
-    if settings.batch_size > count - held:
+    if held >= count:
+        found = f"'validation' is {settings.validation:g}, which leaves none of {count} images to learn from"
+        problems.append(UserError(found, where=where, fix="Give a smaller share, 0.1 for example."))
+    elif settings.batch_size > count - held:
         rest = f" after {held} are held out" if held else ""
         found = f"'batch_size' is {settings.batch_size}, but there are only {count - held} training images{rest}"
         problems.append(UserError(found, where=where, fix=f"Set it to {count - held} or less."))
@@ -162,7 +165,8 @@ def _impossible(settings: Settings, method: Entry, count: int, where: str) -> li
         problems.append(UserError(found, where=where, fix="Set it to less than 'epochs'."))
     if max(settings.keep_epochs, default=0) > settings.epochs:
         found = f"'keep_epochs' has {max(settings.keep_epochs)}, but there are only {settings.epochs} epochs"
-        problems.append(UserError(found, where=where, fix="Name epochs from 1 to 'epochs'."))
+        fix = "Name epochs from 1 to 'epochs', or none with keep_epochs = []."
+        problems.append(UserError(found, where=where, fix=fix))
     if settings.ema == 1:
         found = "'ema' is 1, so the weights that are kept would be the first ones"
         problems.append(UserError(found, where=where, fix="Set it to less than 1, 0.999 for example."))

@@ -72,6 +72,8 @@ def new(method: str, dataset: str, arch: str, name: str, given: Mapping[str, Any
 def changed(card: ModelCard, given: Mapping[str, Any]) -> ModelCard:
     """The card with other keys in its `[training]` and `[network]`.
 
+    With fewer epochs it keeps the weights of those of its `keep_epochs` that there are.
+
     Raises:
         UserError: neither its method nor its network has a key.
     """
@@ -80,6 +82,9 @@ def changed(card: ModelCard, given: Mapping[str, Any]) -> ModelCard:
         return card  # reading its recipe says what is wrong
     training, network = _sorted_out(given, method, card.network.arch)
     params = {**card.network.params, **network}
+    last, kept = training.get("epochs"), card.training.get("keep_epochs")
+    if isinstance(last, int) and isinstance(kept, list) and "keep_epochs" not in training:
+        training["keep_epochs"] = [each for each in kept if each <= last]  # what it comes to when it is cut short
     return replace(card, training={**card.training, **training}, network=replace(card.network, params=params))
 
 

@@ -124,6 +124,9 @@ def _kind(hint: Any) -> Any:
 
 
 def _word(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        kind, bound = get_args(hint)
+        return f"{_word(kind)} {bound}"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "a section"}
     return words.get(_kind(hint), str(hint))
 

@@ -1,12 +1,14 @@
 """What is said of a training that nobody looks at on a terminal."""
 
 import io
+import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from robeval.cli import training_screen
-from robeval.cli.training_screen import TrainingScreen
+from robeval.cli.training_screen import TrainingScreen, line
 from robeval.train.log import Epoch
 
 EPOCH = Epoch(
@@ -41,3 +43,14 @@ def test_on_a_terminal_there_is_a_bar_in_place_of_lines(clock):
         for clock[0], share in ((1, 0.25), (61, 0.30)):
             screen.glance(share, EPOCH)
     assert "min left" not in said.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_narrow_terminal_shows_everything(clock, width):
+    said, long = io.StringIO(), replace(EPOCH, number=12, count=100, robust_accuracy=0.4, validation_accuracy=0.5)
+    with TrainingScreen(Console(file=said, force_terminal=True, width=width), "small") as screen:
+        for clock[0], share in ((1, 0.25), (61, 0.30)):
+            screen.glance(share, long)
+    shown = " ".join(re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", said.getvalue()).split())
+    assert line(long) in shown
+    assert re.search(r"30 %, \S+ left", shown)

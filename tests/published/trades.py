@@ -4,6 +4,7 @@ from published.keys import MADRY, TRADES, Keys, match
 
 CIFAR10 = {
     "epochs": 76,  # the script; the paper says 100
+    "keep_epochs": (75,),
     "batch_size": 128,
     "learning_rate": 0.1,
     "momentum": 0.9,

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robeval.values.parameters import NotNegative
+from robeval.values.parameters import Share
 from robeval.zoo.archs.registry import arch
 
 
@@ -29,8 +29,6 @@ class CNN1(nn.Module):
 
 
 @arch("cnn1")
-def cnn1(
-    shape: tuple[int, int, int], num_classes: int, *, drop1: NotNegative = 0.25, drop2: NotNegative = 0.5
-) -> nn.Module:
+def cnn1(shape: tuple[int, int, int], num_classes: int, *, drop1: Share = 0.25, drop2: Share = 0.5) -> nn.Module:
     """As released with the defaults: 1,199,882 parameters on 28x28 grey images. (CNN2 of the paper is `small_cnn`.)"""
     return CNN1(shape, num_classes, drop1, drop2)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robeval.values.parameters import Count, NotNegative
+from robeval.values.parameters import Count, Share
 from robeval.zoo.archs.one_score import two_logits
 from robeval.zoo.archs.registry import Shapes, arch
 
@@ -36,9 +36,7 @@ def _settings(shapes: Shapes) -> list[dict[str, int]]:
 
 
 @arch("net", _settings)
-def net(
-    shape: tuple[int, int, int], num_classes: int, *, drop: NotNegative = 0.5, outputs: Count | None = None
-) -> nn.Module:
+def net(shape: tuple[int, int, int], num_classes: int, *, drop: Share = 0.5, outputs: Count | None = None) -> nn.Module:
     """As released with the defaults: 21,840 parameters on 28x28 grey images with ten classes.
 
     With `outputs = 1` it is Net_binary, for two classes: one score whose sign decides.

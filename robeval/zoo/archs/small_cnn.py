@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from robeval.errors import UserError
-from robeval.values.parameters import Count, NotNegative
+from robeval.values.parameters import Count, Share
 from robeval.zoo.archs.registry import Shapes, arch
 
 
@@ -70,7 +70,7 @@ def small_cnn(
     width: Count = 32,
     hidden: Count = 200,
     padding: Literal[0, 1] = 0,
-    drop: NotNegative = 0.5,
+    drop: Share = 0.5,
 ) -> nn.Module:
     """TRADES' MNIST network with the defaults, CNN2 of Yang et al. (2020); 312,202 parameters on 28x28 grey images.
 

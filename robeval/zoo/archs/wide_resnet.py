@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robeval.errors import UserError
-from robeval.values.parameters import Count, NotNegative
+from robeval.values.parameters import Count, Share
 from robeval.zoo.archs.registry import Shapes, arch, blocks
 
 
@@ -77,7 +77,7 @@ def wide_resnet(
     *,
     depth: Count = 34,
     widen_factor: Count = 10,
-    drop_rate: NotNegative = 0.0,
+    drop_rate: Share = 0.0,
 ) -> nn.Module:
     """TRADES' WideResNet with the defaults, WRN-34-10: 46,160,474 parameters on CIFAR-10.
 
