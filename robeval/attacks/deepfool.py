@@ -1,6 +1,5 @@
 """DeepFool (Moosavi-Dezfooli et al., 2016, https://arxiv.org/abs/1511.04599)."""
 
-import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -9,17 +8,14 @@ import torch
 from torch import Tensor
 
 from robeval.attacks.registry import attack, never
-from robeval.ops import geometry, hyperplane
+from robeval.ops import hyperplane
 from robeval.ops.geometry import per_row
-from robeval.ops.microbatch import by_row
 from robeval.ops.nearest import Nearest
 from robeval.ops.problem import Problem
 from robeval.ops.targets import ranked
 from robeval.values.parameters import Bound, Count, Share
 
 SHORTEST = 1e-4  # in the norm that is minimised
-ROWS = 16  # to calculate with at a time
-NO_BOX = (-math.inf, math.inf)
 
 
 def _fit_candidates(params: Mapping[str, Any], classes: int) -> Mapping[str, Any]:
@@ -41,8 +37,8 @@ def deepfool(
     Deviations: every point is clipped to the pixel box, and no step is shorter than 1e-4, a length that the released
     code adds to each; else the last steps are lost to rounding just before the boundary.
     Measured: never nearer than the exact least distance, and at most 1.0201 times as far on a linear model, 4 times on
-    a network of 5 hidden units, plus 1e-4; on a linear model exactly 1 + `overshoot` times, or less where the box cuts
-    what it adds.
+    a network of 5 hidden units, plus 1e-4; on a linear model exactly 1 + `overshoot` times (by "each_step" where no
+    pixel is clipped), or less where the box cuts what it adds.
     Cost of a row that changes class after t steps: 2t + 1 forwards, t * candidates backwards.
 
     Parameters:
@@ -61,9 +57,10 @@ def deepfool(
     problem.retire(_rows(nearest.see(problem.x, clean)))
     others = ranked(clean, problem.y)[:, : candidates - 1]  # (n, m)
     classes = torch.cat([problem.y[:, None], others], dim=1)
-    box, adv = problem.threat.box if overshoot_at == "end" else NO_BOX, problem.x
+    adv = problem.x
     for _ in problem.steps(steps):
-        (step,) = problem.jacobian(adv, classes, partial(_to_nearest_boundary, problem, classes, adv, box))
+        points = adv if overshoot_at == "end" else None
+        (step,) = problem.jacobian(adv, classes, partial(_to_nearest_boundary, problem, classes, points))
         if overshoot_at == "end":
             adv = problem.clip(adv + step)
             shown = problem.clip(problem.x + (1 + overshoot) * (adv - problem.x))
@@ -74,36 +71,28 @@ def deepfool(
 
 
 def _to_nearest_boundary(
-    problem: Problem, classes: Tensor, points: Tensor, box: tuple[float, float],
-    rows: Tensor, logits: Tensor, slopes: Tensor,
-) -> tuple[Tensor]:  # fmt: skip
+    problem: Problem, classes: Tensor, points: Tensor | None, rows: Tensor, logits: Tensor, slopes: Tensor
+) -> tuple[Tensor]:
     """The least move to where some class equals the first one, were the logits linear, (n, c, h, w).
 
     Args:
         classes: the true one and its rivals, of all samples, (all, m + 1).
-        points: where all samples are, (all, c, h, w).
+        points: where all samples are, (all, c, h, w), if that boundary is wanted which is the nearest inside the box.
         logits: of these rows, (n, k).
         slopes: of these rows' classes, (n, m + 1, c, h, w).
     """
     logits = logits.gather(1, classes[rows])
     gaps = (logits[:, :1] - logits[:, 1:]).abs().double()  # |f_k|, (n, m)
     normals = slopes[:, 1:] - slopes[:, :1]  # w_k, (n, m, c, h, w)
-    norm = problem.threat.norm
+    norm, box = problem.threat.norm, problem.threat.box
     lengths = problem.norms(normals.flatten(0, 1), "l1" if norm == "linf" else "l2").view_as(gaps)
-    distances = torch.where(gaps.isfinite() & (lengths > 0), gaps / lengths, torch.inf)
-    inside = by_row(partial(_inside, norm=norm, box=box), ROWS, points[rows], gaps, normals)
-    nearest = torch.where(inside.isfinite().any(dim=1, keepdim=True), inside, distances).argmin(dim=1)  # (n,)
-    places = torch.arange(len(nearest), device=nearest.device)
+    ranks = distances = torch.where(gaps.isfinite() & (lengths > 0), gaps / lengths, torch.inf)
+    if points is not None:
+        inside = hyperplane.lengths(points[rows], normals, -gaps, norm, box)
+        ranks = torch.where(inside.isfinite().any(dim=1, keepdim=True), inside, distances)
+    nearest, places = ranks.argmin(dim=1), torch.arange(len(rows), device=rows.device)
     length = distances[places, nearest].clamp_min(SHORTEST).nan_to_num(posinf=0.0)
     return (per_row(length).float() * problem.steepest(normals[places, nearest]),)
-
-
-def _inside(points: Tensor, gaps: Tensor, normals: Tensor, *, norm: str, box: tuple[float, float]) -> Tensor:
-    """How far the boundaries are inside the pixel box, (n, m); infinite where it has no point of them."""
-    ways, wanted = normals.flatten(0, 1), gaps.where(gaps.isfinite(), torch.nan).flatten()
-    moves = hyperplane.shortest(points.repeat_interleave(gaps.shape[1], dim=0), ways, -wanted, norm, box)
-    reached = (moves * ways).flatten(1).sum(dim=1) >= wanted * (1 - 1e-6)
-    return geometry.norms(moves, norm).where(reached & ways.flatten(1).any(dim=1), torch.inf).view_as(gaps)
 
 
 def _rows(chosen: Tensor) -> Tensor:

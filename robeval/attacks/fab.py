@@ -47,7 +47,7 @@ def fab(
     the image, is by secants and two planes, and a step that rounding would keep from crossing the boundary is
     lengthened.
     Measured: never nearer than the exact least distance, and at most 1.0001 times as far on a linear model, 3 times on
-    a network of 5 hidden units.
+    a network of 5 hidden units, plus 1e-5.
     Cost: per step 2 forwards and a backward for each class; 8 forwards and a backward for each class and two more
     besides.
 
@@ -84,7 +84,7 @@ def fab_targeted(
 
     The version of AutoAttack (arXiv:2003.01690); the rest is as in `fab`.
     Measured: never nearer than the exact least distance, and at most 1.0001 times as far on a linear model, 3 times on
-    a network of 5 hidden units.
+    a network of 5 hidden units, plus 1e-5.
     Cost: per target and step 2 forwards and 1 backward; 8 forwards and a backward for each target and two more
     besides.
 
@@ -230,37 +230,28 @@ def _onto_last_planes(problem: Problem, nearest: Nearest, rivals: Tensor, winner
     The line to the nearest point alone is not, where that point was cut by the pixel box, nor is the plane that is
     nearest without the box. So there are two: the plane of the class that has won, and the nearest of all rivals.
     """
-    x, points = problem.x, nearest.points
+    x, points, norm, box = problem.x, nearest.points, problem.threat.norm, problem.threat.box
     classes = torch.cat([with_true(problem.y, winner), rivals], dim=1)
-    find = partial(_ways_to_planes, norm=problem.threat.norm, box=problem.threat.box)
+    onto = partial(hyperplane.shortest, norm=norm, box=box)
 
-    def choose(rows: Tensor, logits: Tensor, slopes: Tensor) -> tuple[Tensor, ...]:
-        given = logits.gather(1, classes[rows]), slopes
-        return by_row(find, _together(x), points[rows], x[rows], *given).unbind(dim=1)
+    def choose(rows: Tensor, logits: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+        logits, slopes = logits.gather(1, classes[rows]), slopes[:, 1:] - slopes[:, :1]
+        ahead = logits[:, 1:] - logits[:, :1]
+        values = by_row(_at_images, _together(x), points[rows], x[rows], ahead, slopes)  # (n, 1 + m)
+        far = hyperplane.lengths(x[rows], slopes, values, norm, box).where(values < 0, torch.inf)
+        places = torch.arange(len(rows), device=rows.device)
+        first, second = (
+            by_row(onto, _together(x), x[rows], slopes[places, place], values[places, place])
+            for place in (torch.zeros_like(places), far.argmin(dim=1))
+        )
+        return first, second
 
     for delta in problem.jacobian(points, classes, choose):
         moved = problem.clip((x + (1 + 3e-5) * delta).float())
         nearest.see(moved, problem.logits(moved))
 
 
-def _ways_to_planes(
-    points: Tensor, x: Tensor, logits: Tensor, slopes: Tensor, *, norm: str, box: tuple[float, float]
-) -> Tensor:
-    """From each image to the first rival's plane and to the nearest of all that it can reach, float64 (n, 2, c, h, w).
-
-    Args:
-        points: where the logits were asked for, (n, c, h, w).
-        logits: of the true class and its rivals, (n, 1 + m); slopes: theirs, (n, 1 + m, c, h, w).
-    """
-    ways: list[Tensor] = []
-    least = x.new_full((len(x),), torch.inf, dtype=torch.float64)
-    for place in range(1, logits.shape[1]):  # one at a time, as there may be a thousand
-        slope = slopes[:, place] - slopes[:, 0]
-        value = _at_image(points, x, logits[:, place] - logits[:, 0], slope)
-        delta = hyperplane.shortest(x, slope, value, norm, box)
-        left = value + (slope * delta).flatten(1).sum(dim=1)
-        length = geometry.norms(delta, norm)
-        nearer = (value < 0) & (left >= 1e-6 * value) & (length < least)
-        least = torch.where(nearer, length, least)
-        ways = [ways[0], torch.where(geometry.per_row(nearer), delta, ways[1])] if ways else [delta, delta]
-    return torch.stack(ways, dim=1)
+def _at_images(points: Tensor, x: Tensor, values: Tensor, slopes: Tensor) -> Tensor:
+    """What each of some linear functions found at the points, (n, m), is at the images, float64 (n, m)."""
+    each = zip(values.unbind(dim=1), slopes.unbind(dim=1))
+    return torch.stack([_at_image(points, x, value, slope) for value, slope in each], dim=1)

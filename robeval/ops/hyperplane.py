@@ -15,6 +15,10 @@ calls these with a fixed number of them at a time (`microbatch.by_row`).
 import torch
 from torch import Tensor
 
+from robeval.ops import geometry
+from robeval.ops.microbatch import by_row
+
+_PAIRS = 16  # of points and planes, to calculate with at a time
 _DUAL = {"linf": 1.0, "l2": 2.0, "l1": torch.inf}
 
 
@@ -39,6 +43,27 @@ def shortest(points: Tensor, slopes: Tensor, values: Tensor, norm: str, box: tup
     rooms = (corner - start).abs()
     lengths = _greedy(gains, rooms, value.abs()) if norm == "l1" else _together(gains, rooms, value.abs(), norm)
     return (signs * lengths).view_as(points)
+
+
+def lengths(points: Tensor, slopes: Tensor, values: Tensor, norm: str, box: tuple[float, float]) -> Tensor:
+    """How far each point is from each of its planes inside the box, float64 (n, m).
+
+    Infinite where no point of the plane is in the box, or the plane is none, its slope being 0 or its value NaN.
+
+    Args:
+        points: inside the box, (n, c, h, w).
+        slopes: of m planes of each, (n, m, c, h, w); values: of their functions at the points, (n, m).
+    """
+    many = values.shape[1]
+
+    def some(pairs: Tensor, slope: Tensor, value: Tensor) -> Tensor:
+        change, value = shortest(points[pairs // many], slope, value, norm, box), value.double()
+        there = (change * slope).flatten(1).sum(dim=1).abs() >= (1 - 1e-6) * value.abs()
+        there &= slope.flatten(1).any(dim=1) & value.isfinite()
+        return geometry.norms(change, norm).where(there, torch.inf)
+
+    every = torch.arange(values.numel(), device=values.device)
+    return by_row(some, _PAIRS, every, slopes.flatten(0, 1), values.flatten()).view_as(values)
 
 
 def _together(gains: Tensor, rooms: Tensor, wanted: Tensor, norm: str) -> Tensor:

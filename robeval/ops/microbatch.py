@@ -22,6 +22,7 @@ class Microbatches:
 
     def __init__(self, model: Classifier, size: int) -> None:
         self.model, self.size = model, size
+        self._steady: bool | None = None  # whether it answers twice alike; None if it was not asked yet
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits, float32 (n, k), without a graph."""
@@ -46,16 +47,22 @@ class Microbatches:
         """Logits (n, k) and the gradients of the logits of some classes, int64 (n, m), to the image (n, m, c, h, w).
 
         One forward pass and m backward passes; or, for so few rows that most of a microbatch would be padding, one
-        of each for every pair of a row and a class, many to a microbatch. A row gets the same bits either way.
+        of each for every pair of a row and a class, many to a microbatch. A row gets the same bits either way. Random
+        models are asked the first way alone, as the slopes of a row must be of one draw.
         """
         (rows, many), size = classes.shape, self.size
-        if 2 * math.ceil(rows * many / size) < math.ceil(rows / size) * (1 + many):
+        if 2 * math.ceil(rows * many / size) < math.ceil(rows / size) * (1 + many) and self._is_steady(x):
             pairs, wanted = torch.arange(rows * many, device=x.device).split(size), classes.flatten()
             parts = [self.value_and_gradient(x[pair // many], _chosen, wanted[pair]) for pair in pairs]
             logits, slopes = (torch.cat([part[i] for part in parts]) for i in (0, 2))
             return logits[::many], slopes.view(rows, many, *x.shape[1:])
         found = [self._jacobian(count, *piece) for count, piece in _pieces(size, x, classes)]
         return torch.cat([logits for logits, _ in found]), torch.cat([slopes for _, slopes in found])
+
+    def _is_steady(self, x: Tensor) -> bool:
+        if self._steady is None:
+            self._steady = torch.equal(*(self.logits(x).nan_to_num() for _ in range(2)))
+        return self._steady
 
     def _jacobian(self, rows: int, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """That of the first `rows` images of one microbatch."""

@@ -107,7 +107,7 @@ class Problem:
     def jacobian(self, points: Tensor, classes: Tensor, choose: Choice | None = None) -> tuple[Tensor, ...]:
         """Logits, float32 (n, k), and the slopes of the logits of some classes, float32 (n, m, c, h, w).
 
-        One forward pass and m backward passes.
+        Counted as one forward pass and m backward passes, however the rows are put into microbatches.
 
         Args:
             classes: int64 (n, m).

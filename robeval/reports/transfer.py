@@ -88,10 +88,16 @@ def tables(found: pd.DataFrame) -> list[Table]:
             f"{suite}: {attack}, made on other models [95 % CI]" + (f", seed {seed}" if seed else ""),
             header,
             tuple(_line(pair) for _, pair in group.groupby(["source", "model"], sort=False)),
-            notes,
+            notes + _undefined(group),
         )
         for (suite, attack, seed), group in found.groupby(["suite", "attack", "seed"], sort=False)
     ]
+
+
+def _undefined(group: pd.DataFrame) -> tuple[str, ...]:
+    """Which targets have no mean."""
+    lost = group[(group.metric == "mean_cross_entropy") & group.value.isna() & (group.n > 0)]
+    return tuple(f"{name}: NaN or infinite logits have no mean cross-entropy" for name in lost.model.unique())
 
 
 def _line(pair: pd.DataFrame) -> tuple[str, ...]:

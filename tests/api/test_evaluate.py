@@ -343,9 +343,10 @@ def test_weights_that_are_not_numbers():
         evaluate(module)
 
 
-def test_logits_that_are_not_numbers_for_a_later_image_cost_that_image_alone(net, digits, tmp_path):
+@pytest.mark.parametrize("place", [0, 40])
+def test_logits_that_are_not_numbers_for_one_image_cost_that_image_alone(net, digits, tmp_path, place):
     x, _ = digits
-    odd = x[40].sum()
+    odd = x[place].sum()
     module = Fails(lambda x: net(x) + torch.where(x.flatten(1).sum(dim=1) == odd, torch.nan, 0.0)[:, None])
     found = evaluate({"odd": module, "good": net}, out=tmp_path)
     assert found.failed == 0
@@ -357,7 +358,7 @@ def test_logits_that_are_not_numbers_for_a_later_image_cost_that_image_alone(net
         assert good.robust_accuracy - 1 / row.n <= row.robust_accuracy + 1e-9 <= good.robust_accuracy + 1e-8
         assert row.nonfinite >= 1
         assert good.nonfinite == 0
-    verdicts = found.samples.query("sample == 40").set_index(["model", "attack"])
+    verdicts = found.samples.query(f"sample == {place}").set_index(["model", "attack"])
     assert (verdicts.loc["odd"].clean_predicted == -1).all()
     assert verdicts.loc["odd"].broken.all()
     assert not verdicts.loc["odd"].attacked.any()

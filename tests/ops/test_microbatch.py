@@ -69,7 +69,20 @@ def test_slopes_of_many_classes_are_bit_equal_in_any_number_of_rows(size):
         assert torch.equal(part[1], slopes[list(rows)])
         assert set(model.sizes) == {size}
         if len(rows) == 1:
-            assert len(model.sizes) == -(-9 // size)
+            assert len(model.sizes) == 2 + -(-9 // size), "and whether it answers twice alike"
+
+
+def test_slopes_of_a_random_model_are_of_one_draw():
+    class Gain(nn.Module):
+        """Linear, times a random number of the pass: each logit is the product of slope and image."""
+
+        def forward(self, x):
+            return torch.rand(1) * x.flatten(1)[:, :10] * torch.arange(1, 11)
+
+    asked = torch.arange(10).expand(64, 10)
+    for rows in (1, 3, 64):
+        logits, slopes = Microbatches(Gain(), 32).jacobian(X[:rows], asked[:rows])
+        assert torch.allclose((slopes * X[:rows, None]).sum(dim=(2, 3, 4)), logits, atol=1e-5)
 
 
 def test_padding_does_not_leak_into_the_answer():
