@@ -55,6 +55,8 @@ def lengths(points: Tensor, slopes: Tensor, values: Tensor, norm: str, box: tupl
         slopes: of m planes of each, (n, m, c, h, w); values: of their functions at the points, (n, m).
     """
     many = values.shape[1]
+    if not len(points):
+        return values.double()
 
     def some(pairs: Tensor, slope: Tensor, value: Tensor) -> Tensor:
         change, value = shortest(points[pairs // many], slope, value, norm, box), value.double()

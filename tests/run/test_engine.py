@@ -12,6 +12,7 @@ from robeval.errors import UserError
 from robeval.ops.losses import cross_entropy
 from robeval.ops.microbatch import Microbatches
 from robeval.run.engine import run_cell
+from robeval.values.cell import NO_CLASS
 from robeval.values.threat import ThreatModel
 
 LINF = ThreatModel("linf", 0.03)
@@ -270,7 +271,7 @@ def test_progress_runs_from_0_to_1_over_restarts(asked):
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_clean_logits_that_are_not_finite_stop_the_cell(asked, value):
+def test_clean_logits_that_are_not_finite_cost_their_image_alone(asked, value):
     model, x, y = asked
 
     class Broken(torch.nn.Module):
@@ -278,9 +279,13 @@ def test_clean_logits_that_are_not_finite_stop_the_cell(asked, value):
             logits = model(images_)
             return torch.where((images_ == x[5]).flatten(1).all(dim=1)[:, None], value, logits)
 
-    about = cell("clean", LINF, stop=124, start=100)
-    with pytest.raises(UserError, match=r"clean sample 105 of made has logits .* \(1 of 24 samples\)"):
-        run_cell(about, Microbatches(Broken(), 8), x, y)
+    about = cell("pgd", LINF, stop=124, start=100, params={"steps": 3, "step_size": 0.05})
+    odd, plain = (run_cell(about, Microbatches(net, 8), x, y) for net in (Broken(), model))
+    others = np.arange(24) != 5
+    for name, column in odd.columns().items():
+        assert np.array_equal(column[others], plain.columns()[name][others], equal_nan=column.dtype.kind == "f"), name
+    assert (odd.clean_predicted[5], odd.predicted[5], odd.distance[5]) == (NO_CLASS, NO_CLASS, 0)
+    assert (odd.broken[5], odd.attacked[5], odd.nonfinite[5]) == (True, False, True)
 
 
 def test_clean_images_outside_the_box_stop_the_cell(asked):
