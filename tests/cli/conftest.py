@@ -1,6 +1,7 @@
 """The command as a user has it: in this process where that will do, in its own where it must be killed."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -81,6 +82,8 @@ def refused(robeval):
 def begin():
     """Begins a command in a process of its own, with one thread, so that equal runs are equal."""
     begun = []
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: the command would ignore it too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def start(*words, **options):
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
