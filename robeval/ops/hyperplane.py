@@ -34,7 +34,6 @@ def shortest(points: Tensor, slopes: Tensor, values: Tensor, norm: str, box: tup
         points: inside the box, (n, ...).
         slopes: normal of each plane, same shape.
         values: of the linear function at the points, (n,); for NaN nothing moves.
-        box: the least and greatest pixel, which may be infinite.
     """
     value = values.double().nan_to_num(nan=0.0)[:, None]
     ways = slopes.flatten(1) * -value.sign().to(slopes.dtype)  # the function falls towards 0 along these
@@ -82,7 +81,7 @@ def _together(gains: Tensor, rooms: Tensor, wanted: Tensor, norm: str) -> Tensor
     most, level = gains * rooms, torch.zeros_like(wanted)
     for _ in range(gains.shape[1] + 1):
         free = limits > level
-        rest = wanted - most.where(~free, 0.0).sum(dim=1, keepdim=True)
+        rest = wanted - (most * ~free).sum(dim=1, keepdim=True)
         rate = (rates * free).sum(dim=1, keepdim=True)
         higher = (rest / rate).nan_to_num(nan=0.0, posinf=torch.inf).maximum(level)
         if torch.equal(higher, level):
